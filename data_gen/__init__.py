@@ -1,0 +1,1 @@
+"""A synthetic hospital: dirty CSV deliveries and the answers a correct pipeline must reach."""

@@ -1,0 +1,102 @@
+"""Where and how a run works: one environment file, the options of one run, and nothing hidden."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+from lakehouse import documents
+from lakehouse.documents import Declared, Problems
+from lakehouse.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Environment(Declared):
+    """One place to run in: where tables live, Spark's settings, and how much at once.
+
+    `catalog` empty means Delta folders at `<warehouse>/<schema>/<table>`; otherwise tables are
+    `<catalog>.<schema>.<table>`. `spark` holds settings of the session's start, `session` those
+    that can still be set in a session somebody else started. `bring_delta` puts the Delta JARs of
+    the installed delta-spark on the class path, where the platform does not have them.
+    """
+
+    environment: str
+    landing: str = "data/{domain}/landing"
+    warehouse: str = "data/{domain}/warehouse"
+    catalog: str | None = None
+    spark: dict[str, str] = {}
+    session: dict[str, str] = {}
+    threads: int = 2
+    bring_delta: bool = False
+
+
+class Run(Declared):
+    """The settings of one run of one domain, complete and frozen."""
+
+    domain: str
+    conf: Path
+    landing: Path
+    warehouse: str
+    environment: Environment
+    business_date: date
+    only: tuple[str, ...] = ()
+    run_id: str
+
+
+def conf_folder() -> Path:
+    """The declarations: `$LAKEHOUSE_CONF`, else `conf/` here, else the one beside the package."""
+    if given := os.environ.get("LAKEHOUSE_CONF"):
+        return Path(given)
+    here = Path("conf")
+    return here if here.is_dir() else ROOT / "conf"
+
+
+def environment(name: str) -> Environment:
+    """The environment declared in `conf/environments/<name>.yml`; ConfigError when it is not."""
+    folder = conf_folder() / "environments"
+    path = folder / f"{name}.yml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yml"))) or "none"
+        raise ConfigError(f"No environment `{name}`: expected {path}. Known: {known}.")
+    problems = Problems()
+    loaded = documents.model(Environment, documents.read(path, problems), problems)
+    problems.stop_if_any(f"The environment {name} is not usable")
+    assert loaded is not None
+    return loaded
+
+
+def settings(
+    domain: str,
+    *,
+    landing: Path | None = None,
+    warehouse: str | None = None,
+    business_date: str | None = None,
+    only: tuple[str, ...] = (),
+    env: str | None = None,
+) -> Run:
+    """The frozen settings of one run; what is not given comes from the environment file."""
+    chosen = environment(env or os.environ.get("LAKEHOUSE_ENV", "local"))
+    place = warehouse or chosen.warehouse.format(domain=domain)
+    if chosen.catalog is None and "://" not in place:
+        place = str(Path(place).absolute())
+    return Run(
+        domain=domain,
+        conf=conf_folder(),
+        landing=landing or Path(chosen.landing.format(domain=domain)),
+        warehouse=place,
+        environment=chosen,
+        business_date=_date(business_date),
+        only=only,
+        run_id=datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ"),
+    )
+
+
+def _date(text: str | None) -> date:
+    if text is None:
+        return datetime.now(timezone.utc).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--business-date {text}: expected a date like 2025-06-30.") from error

@@ -1,0 +1,241 @@
+"""CSV as it really comes: one tolerant reader, in plain Python, that loses nothing.
+
+Spark's own reader binds a reordered header by position, turns a wrong encoding into U+FFFD without
+a word, does not know cp1252 and cannot say where in the file a row stood; so bronze reads through
+this module, on the driver to look at a file and on the executors to read it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import hashlib
+import io
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from lakehouse.contracts import snake
+from lakehouse.errors import LandingError
+
+csv.field_size_limit(2**31 - 1)
+
+CHUNK = 1 << 20
+NUL, NUL_PICTURE = "\0", "\u2400"
+BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to read one file: its text encoding, delimiter, and the header position of each column.
+
+    `positions` holds None for a column that the file does not have; `extras` are the positions of
+    headers nobody declared, whose values go to `_rescued` under their own names.
+    """
+
+    encoding: str
+    delimiter: str
+    width: int
+    positions: tuple[int | None, ...]
+    extras: tuple[tuple[str, int], ...] = ()
+
+    def to_json(self) -> str:
+        """The layout as text, to travel to an executor."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Layout:
+        """The layout that `to_json` wrote."""
+        data = json.loads(text)
+        extras = tuple((name, at) for name, at in data.pop("extras"))
+        return Layout(**{**data, "positions": tuple(data["positions"])}, extras=extras)
+
+
+@dataclass
+class Batch:
+    """Some consecutive records: their numbers, first lines, columns by position, and oddities."""
+
+    rows: list[int]
+    lines: list[int]
+    columns: list[list[str | None]]
+    rescued: list[str | None]
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the file's bytes as delivered."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def encoding_of(path: Path, candidates: Iterable[str]) -> str | None:
+    """The byte order mark's encoding, else the first candidate that decodes the whole file.
+
+    Raises LandingError when no candidate does, or when the compressed file is damaged.
+    """
+    try:
+        with _open(path) as file:
+            start = file.read(4)
+        candidates = [name for bom, name in BOMS if start.startswith(bom)] or list(candidates)
+        for name in candidates:
+            if _decodes(path, name):
+                return name
+    except (EOFError, OSError, gzip.BadGzipFile) as error:
+        raise LandingError(f"{path.name} cannot be read to its end: {error}. Ask for it again.") from error
+    raise LandingError(
+        f"{path.name} is not text in {' or '.join(candidates)}: declare its encoding in the source "
+        "file, or take it out of the landing folder."
+    )
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with _open(path) as file:
+            while chunk := file.read(CHUNK):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Lines:
+    """The text lines of a file; `odd` and `last` tell how its quotes stood when it ended."""
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        self.text = text
+        self.odd = False
+        self.last = ""
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self.text:
+            if line.count('"') % 2:
+                self.odd = not self.odd
+            self.last = line
+            yield line.replace(NUL, NUL_PICTURE) if NUL in line else line
+
+    def tore(self, record: list[str]) -> bool:
+        """Whether this last record was still inside a quoted field when the text ended."""
+        if not self.odd:
+            return False
+        return record[-1].endswith(("\n", "\r")) or self.last.count('"') % 2 == 1
+
+
+def _is_blank(record: list[str]) -> bool:
+    return not record or (len(record) == 1 and not record[0].strip())
+
+
+def header_of(path: Path, encoding: str, delimiter: str) -> list[str]:
+    """The first record that is not blank, trimmed; empty for a file without one."""
+    with _open(path) as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
+        records = csv.reader(iter(_Lines(text)), delimiter=delimiter)
+        return [field.strip() for field in next((r for r in records if not _is_blank(r)), [])]
+
+
+def header_names(header: list[str]) -> list[str]:
+    """The header as distinct column names: a name that stands again gets a number, none a place."""
+    names: list[str] = []
+    for place, field in enumerate(header, start=1):
+        name = snake(field) or f"column_{place}"
+        repeats = sum(other == name or other.startswith(f"{name}__") for other in names)
+        names.append(f"{name}__{repeats + 1}" if repeats else name)
+    return names
+
+
+def count_records(path: Path, encoding: str, delimiter: str) -> int:
+    """Number of data records in the file: all that are not blank, less the header."""
+    with _open(path) as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
+        records = csv.reader(iter(_Lines(text)), delimiter=delimiter)
+        return max(sum(not _is_blank(record) for record in records) - 1, 0)
+
+
+def batches(path: Path, layout: Layout, size: int = 20_000) -> Iterator[Batch]:
+    """The data records of a file in order, `size` at a time.
+
+    A record with more or fewer fields than the header has is kept whole in `_rescued` under
+    `_ragged`; so is the last record of a text that ends inside a quoted field.
+    """
+    with _open(path) as raw, io.TextIOWrapper(raw, layout.encoding, newline="") as text:
+        source = _Lines(text)
+        reader = csv.reader(iter(source), delimiter=layout.delimiter)
+        next((r for r in reader if not _is_blank(r)), None)
+        row = 0
+        while True:
+            before = reader.line_num
+            chunk = list(islice(reader, size))
+            if not chunk:
+                return
+            lines = _first_lines(chunk, before, reader.line_num)
+            kept = [(line, r) for line, r in zip(lines, chunk, strict=True) if not _is_blank(r)]
+            if kept:
+                torn = len(chunk) < size and source.tore(kept[-1][1])
+                yield _batch(row, kept, layout, torn)
+            row += len(kept)
+
+
+def _first_lines(chunk: list[list[str]], before: int, after: int) -> list[int]:
+    if after - before == len(chunk):
+        return list(range(before + 1, after + 1))
+    lines, at = [], before + 1
+    for record in chunk:
+        lines.append(at)
+        at += 1 + sum(_breaks(field) for field in record)
+    return lines
+
+
+def _breaks(field: str) -> int:
+    return field.count("\n") + field.count("\r") - field.count("\r\n")
+
+
+def _batch(row: int, kept: list[tuple[int, list[str]]], layout: Layout, torn: bool) -> Batch:
+    records = [record for _, record in kept]
+    rescued: list[dict[str, object] | None] = [None] * len(records)
+    for at, record in enumerate(records):
+        if len(record) != layout.width or (torn and at == len(records) - 1):
+            rescued[at] = {"_ragged": record}
+            records[at] = (record + [None] * layout.width)[: layout.width]  # type: ignore[list-item]
+    by_place: list[list[str | None]] = [list(column) for column in zip(*records, strict=True)]
+    for name, place in layout.extras:
+        for at, value in enumerate(by_place[place]):
+            rescued[at] = {**(rescued[at] or {}), name: value}
+    absent: list[str | None] = [None] * len(records)
+    columns = [absent if place is None else by_place[place] for place in layout.positions]
+    for column in columns:
+        _compose(column, rescued)
+    return Batch(
+        rows=list(range(row + 1, row + len(kept) + 1)),
+        lines=[line for line, _ in kept],
+        columns=columns,
+        rescued=[None if odd is None else json.dumps(odd, ensure_ascii=False) for odd in rescued],
+    )
+
+
+def _compose(column: list[str | None], rescued: list[dict[str, object] | None]) -> None:
+    """Bring a column to Unicode normal form C, keeping originals in `_rescued`.
+
+    Two spellings of one name that look alike must be equal, and Spark has no such function.
+    """
+    joined = "".join(value for value in column if value)
+    if joined.isascii() or unicodedata.is_normalized("NFC", joined):
+        return
+    for at, value in enumerate(column):
+        if value and not unicodedata.is_normalized("NFC", value):
+            odd = rescued[at] or {}
+            originals = odd.get("_original", [])
+            assert isinstance(originals, list)
+            rescued[at] = {**odd, "_original": [*originals, value]}
+            column[at] = unicodedata.normalize("NFC", value)

@@ -1,0 +1,109 @@
+"""Files to bronze: every field a string, its place in the file, appended once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import datetime, timezone
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse import commits
+from lakehouse.csvsource import FORMAT, CsvSource, FilePart
+from lakehouse.errors import BalanceError
+from lakehouse.landing import Delivery
+from lakehouse.merge import Writer
+from lakehouse.tables import Tables
+
+CONTROL = (
+    "_file",
+    "_file_hash",
+    "_row",
+    "_line",
+    "_delivered_at",
+    "_row_hash",
+    "_run_id",
+    "_loaded_at",
+)
+ABSENT = "\0"
+
+
+def loaded(spark: SparkSession, tables: Tables, table: str) -> set[str]:
+    """Content hashes of the files that a bronze table holds."""
+    if not tables.exists(spark, table):
+        return set()
+    rows = spark.table(tables.name(table)).select("_file_hash").distinct().collect()
+    return {row["_file_hash"] for row in rows}
+
+
+def read(spark: SparkSession, deliveries: list[Delivery], run_id: str) -> DataFrame:
+    """The records of some files of one kind as bronze rows.
+
+    Columns: `_file, _file_hash, _row, _line, _delivered_at`, one STRING per declared field,
+    `_rescued`, `_row_hash`, `_run_id`, `_loaded_at`; grain: one record of one file.
+    """
+    columns = deliveries[0].columns
+    parts = [
+        FilePart(
+            path=str(delivery.path),
+            file=delivery.file,
+            file_hash=delivery.file_hash,
+            delivered_at=delivery.delivered_at.isoformat(),
+            layout=delivery.layout.to_json(),
+        )
+        for delivery in deliveries
+    ]
+    spark.dataSource.register(CsvSource)
+    rows = (
+        spark.read.format(FORMAT)
+        .option("files", json.dumps([asdict(part) for part in parts]))
+        .option("columns", json.dumps(columns))
+        .load()
+    )
+    return rows.withColumns(
+        {
+            "_row_hash": _row_hash(list(columns)),
+            "_run_id": F.lit(run_id),
+            "_loaded_at": F.lit(datetime.now(timezone.utc)),
+        }
+    )
+
+
+def _row_hash(columns: list[str]) -> Column:
+    # xxhash64 skips NULLs, so (NULL, x) and (x, NULL) would be one without a stand-in.
+    values = [F.coalesce(F.col(f"`{c}`"), F.lit(ABSENT)) for c in (*columns, "_rescued")]
+    return F.xxhash64(F.array(*values))
+
+
+def load(
+    writer: Writer, table: str, deliveries: list[Delivery], run_id: str, definition: str
+) -> None:
+    """Append the files' records to a bronze table, in one commit.
+
+    Raises BalanceError when the table did not grow by the number of records counted in the files.
+    """
+    rows = read(writer.spark, deliveries, run_id)
+    said = [{"file": d.file, "file_hash": d.file_hash, "rows": d.rows} for d in deliveries]
+    meta = commits.metadata(run_id, definition, {}, files=said)
+    if writer.tables.exists(writer.spark, table):
+        content = "".join(sorted(delivery.file_hash for delivery in deliveries))
+        once = (f"lakehouse:{table}:{hashlib.sha256(content.encode()).hexdigest()}", 1)
+        writer.append(table, rows, meta, once)
+    else:
+        private = [column for column in rows.columns if column not in CONTROL]
+        writer.create(table, rows, meta, private=private, change_feed=False)
+    _check(writer, table, sum(delivery.rows for delivery in deliveries), run_id)
+
+
+def _check(writer: Writer, table: str, expected: int, run_id: str) -> None:
+    state = commits.state(writer.spark, writer.tables, table)
+    if state is None or state.meta.get("run_id") != run_id:
+        return
+    written = int(state.metrics.get("numOutputRows", -1))
+    if written != expected:
+        raise BalanceError(
+            f"{table}: the files hold {expected} records, bronze took {written}. Compare the files "
+            "named in its last commit; nothing was published."
+        )

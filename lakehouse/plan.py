@@ -1,0 +1,154 @@
+"""What has to be built, in which order, and why: read from declarations and table logs alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from lakehouse import commits
+from lakehouse.commits import State
+from lakehouse.config import Run
+from lakehouse.contracts import Domain, Entity, GoldTable
+from lakehouse.domain import PLACEHOLDER
+from lakehouse.errors import ConfigError
+from lakehouse.tables import Tables
+
+# Part of every silver and gold definition: raise it when the engine computes something otherwise.
+SEMANTICS = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One table to build: what it reads, and the hash of everything that defines it."""
+
+    table: str
+    inputs: tuple[str, ...]
+    definition: str
+    dated: bool = False
+
+    @property
+    def layer(self) -> str:
+        """`bronze`, `silver`, `codes` or `gold`."""
+        return self.table.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The table's name within its layer."""
+        return self.table.partition(".")[2]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a table is `new`, `stale`, `redefined` or `fresh`, and the reason in words."""
+
+    status: str
+    reason: str = ""
+
+    @property
+    def due(self) -> bool:
+        """Whether the table has to be built."""
+        return self.status != "fresh"
+
+
+def steps(domain: Domain) -> dict[str, Step]:
+    """Every table of a domain as a step, in an order in which they can be built."""
+    found: dict[str, Step] = {}
+    for source in domain.sources.values():
+        for entity, file in source.files.items():
+            table = f"bronze.{domain.bronze_name(source.source, entity)}"
+            found[table] = Step(table, (), _hash(file.model_dump(mode="json")))
+    for entity in domain.entities.values():
+        step = _silver(domain, entity)
+        found[step.table] = step
+    for table in domain.gold.values():
+        step = Step(f"gold.{table.name}", table.reads, _hash(_gold_text(table)))
+        found[step.table] = step
+        for name in (read.removeprefix("codes.") for read in table.reads if "codes." in read):
+            codes = domain.codes[name].codes
+            found[f"codes.{name}"] = Step(f"codes.{name}", (), _hash(codes))
+    order = TopologicalSorter({step.table: step.inputs for step in found.values()}).static_order()
+    return {table: found[table] for table in order if table in found}
+
+
+def _silver(domain: Domain, entity: Entity) -> Step:
+    sources = domain.feeds(entity.entity)
+    used = {column.codes for column in entity.columns.values() if column.codes}
+    text = {
+        "entity": entity.model_dump(mode="json", exclude={"path"}),
+        "sources": {
+            s.source: [s.nulls, s.files[entity.entity].model_dump(mode="json")] for s in sources
+        },
+        "codes": {name: domain.codes[name].spellings for name in sorted(used)},
+        "unknown": domain.unknown_key,
+    }
+    bronze = [f"bronze.{domain.bronze_name(s.source, entity.entity)}" for s in sources]
+    parents = [f"{layer}.{p}" for p in entity.parents for layer in ("silver", "quarantine")]
+    dated = PLACEHOLDER in json.dumps(text)
+    return Step(f"silver.{entity.entity}", (*bronze, *parents), _hash(text), dated)
+
+
+def _gold_text(table: GoldTable) -> dict[str, Any]:
+    return {
+        "sql": table.sql.partition("*/")[2],
+        "columns": {name: column.type for name, column in table.columns.items()},
+        "layout": [table.kind, table.grain, table.partition_by, table.zorder_by, table.version],
+    }
+
+
+def _hash(text: Any) -> str:
+    data = json.dumps([SEMANTICS, text], sort_keys=True, default=str)
+    return hashlib.sha256(data.encode()).hexdigest()[:16]
+
+
+def chosen(every: dict[str, Step], only: Iterable[str], layers: Iterable[str]) -> dict[str, Step]:
+    """The steps of some layers, or those named; ConfigError for a name that is none."""
+    wanted = set(only)
+    unknown = wanted - set(every)
+    if unknown:
+        raise ConfigError(
+            f"No table `{'`, `'.join(sorted(unknown))}` is declared. Known: {', '.join(every)}."
+        )
+    inside = {*layers, *(["codes"] if "gold" in layers else [])}
+    return {t: s for t, s in every.items() if (t in wanted if wanted else s.layer in inside)}
+
+
+def inputs_now(spark: SparkSession | None, tables: Tables, step: Step) -> dict[str, int]:
+    """Content version of every input that exists."""
+    states = {table: commits.state(spark, tables, table) for table in step.inputs}
+    return {table: state.content for table, state in states.items() if state is not None}
+
+
+def verdict(
+    spark: SparkSession | None, tables: Tables, step: Step, run: Run
+) -> tuple[Verdict, State | None, dict[str, int]]:
+    """Whether a table is due, its state, and the content versions of its inputs."""
+    state = commits.state(spark, tables, step.table)
+    now = inputs_now(spark, tables, step)
+    return _compare(step, run, state, now), state, now
+
+
+def _compare(step: Step, run: Run, state: State | None, now: dict[str, int]) -> Verdict:
+    if state is None:
+        return Verdict("new", "does not exist yet")
+    if not state.meta:
+        return Verdict("stale", f"version {state.version} was written by something else")
+    if state.meta.get("definition") != step.definition:
+        return Verdict("redefined", "its declaration or SQL changed")
+    before: dict[str, int] = state.meta.get("inputs", {})
+    moved = [
+        f"{table} {before.get(table, 'absent')} → {now.get(table, 'absent')}"
+        for table in sorted({*now, *before})
+        if now.get(table) != before.get(table)
+    ]
+    if moved:
+        return Verdict("stale", ", ".join(moved))
+    day = run.business_date.isoformat()
+    if step.dated and state.meta.get("business_date") != day:
+        return Verdict("stale", f"business date {state.meta.get('business_date')} → {day}")
+    return Verdict("fresh")

@@ -1,0 +1,292 @@
+"""One run of one domain: the plan carried out, independent tables side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+
+from pyspark.sql import SparkSession
+
+from lakehouse import commits, domain as domains, gold, ingest, landing, ledger, plan, silver
+from lakehouse.config import Run
+from lakehouse.contracts import Domain, Entity
+from lakehouse.landing import Found
+from lakehouse.ledger import Outcome
+from lakehouse.merge import Writer
+from lakehouse.plan import Step, Verdict
+from lakehouse.session import fork
+from lakehouse.tables import Tables
+
+LAYERS = ("bronze", "silver", "gold")
+Watch = Callable[[Outcome], None]
+
+
+@dataclass
+class Result:
+    """What a run did: one outcome per table, the files it refused, and what it noticed."""
+
+    run: Run
+    outcomes: list[Outcome]
+    found: Found = field(default_factory=Found)
+    seconds: float = 0.0
+
+    @property
+    def wrote(self) -> bool:
+        """Whether any table was committed to."""
+        return any(outcome.status != "fresh" for outcome in self.outcomes)
+
+
+def execute(
+    spark: SparkSession,
+    run: Run,
+    layers: Iterable[str] = LAYERS,
+    watch: Watch = lambda outcome: None,
+) -> Result:
+    """Build what is due in these layers, in dependency order; nothing else is touched.
+
+    `watch` is called as each table is done. Raises a LakehouseError when a table cannot be built;
+    what was committed before stays, and the next run goes on from there.
+    """
+    started = time.monotonic()
+    work = _Work(spark, run, domains.load(run.conf, run.domain))
+    steps = plan.chosen(plan.steps(work.domain), run.only, layers)
+    work.tables.check_writable()
+    work.tables.register(spark)
+    found = Found()
+    if any(step.layer == "bronze" for step in steps.values()):
+        found = work.look(steps)
+    outcomes = work.build(steps, found, watch)
+    result = Result(run, outcomes, found, time.monotonic() - started)
+    ledger.record(work.writer(), run, outcomes, result.seconds)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def preview(spark: SparkSession, run: Run) -> tuple[Found, dict[str, Verdict]]:
+    """What a run would do: the files it would load and each table's verdict. Writes nothing."""
+    work = _Work(spark, run, domains.load(run.conf, run.domain))
+    steps = plan.chosen(plan.steps(work.domain), run.only, LAYERS)
+    work.tables.register(spark)
+    found = work.look(steps)
+    arriving = {work.bronze_table(delivery) for delivery in found.deliveries if delivery.rows}
+    verdicts: dict[str, Verdict] = {}
+    for table, step in steps.items():
+        if step.layer == "bronze":
+            loads = table in arriving
+            verdicts[table] = Verdict("stale", "new files") if loads else Verdict("fresh")
+            continue
+        verdicts[table], _, _ = plan.verdict(spark, work.tables, step, run)
+        before = [need for need in _needs(step) if need in verdicts and verdicts[need].due]
+        if before and not verdicts[table].due:
+            verdicts[table] = Verdict("stale", f"{before[0]} will be written")
+    return found, verdicts
+
+
+class _Work:
+    """The things every step of a run needs."""
+
+    def __init__(self, spark: SparkSession, run: Run, domain: Domain) -> None:
+        self.spark = spark
+        self.run = run
+        self.domain = domain
+        self.tables = Tables(run)
+
+    def writer(self) -> Writer:
+        """A writer with a session of its own, for one thread."""
+        return Writer(fork(self.spark), self.tables)
+
+    def look(self, steps: dict[str, Step]) -> Found:
+        """The landing folder, less the files whose content bronze already holds."""
+        tables = [step.table for step in steps.values() if step.layer == "bronze"]
+        with ThreadPoolExecutor(self.run.environment.threads) as pool:
+            known = pool.map(lambda t: ingest.loaded(self.spark, self.tables, t), tables)
+            found = landing.look(self.domain, self.run.landing, set().union(*known))
+        found.deliveries = [d for d in found.deliveries if self.bronze_table(d) in steps]
+        return found
+
+    def bronze_table(self, delivery: landing.Delivery) -> str:
+        """The bronze table that takes a file."""
+        return f"bronze.{self.domain.bronze_name(delivery.source, delivery.entity)}"
+
+    def build(self, steps: dict[str, Step], found: Found, watch: Watch) -> list[Outcome]:
+        """Every step in dependency order, as many at once as the environment allows."""
+        graph = TopologicalSorter({t: [i for i in _needs(s) if i in steps] for t, s in steps.items()})
+        graph.prepare()
+        outcomes: dict[str, Outcome] = {}
+        running: dict[Future[Outcome], str] = {}
+        with ThreadPoolExecutor(self.run.environment.threads) as pool:
+            try:
+                while graph.is_active():
+                    for table in graph.get_ready():
+                        running[pool.submit(self._timed, steps[table], found)] = table
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        table = running.pop(future)
+                        outcomes[table] = future.result()
+                        watch(outcomes[table])
+                        graph.done(table)
+            except BaseException:
+                for future in running:
+                    future.cancel()
+                raise
+        return [outcomes[table] for table in steps]
+
+    def _timed(self, step: Step, found: Found) -> Outcome:
+        started = time.monotonic()
+        outcome = getattr(self, f"_{step.layer}_step")(step, found)
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+    def _bronze_step(self, step: Step, found: Found) -> Outcome:
+        mine = [d for d in found.deliveries if self.bronze_table(d) == step.table]
+        filled = [delivery for delivery in mine if delivery.rows]
+        notes = [w for d in mine for w in d.warnings]
+        notes += [f"{d.file}: only a header, no rows" for d in mine if not d.rows]
+        if not filled:
+            return Outcome(step.table, "fresh", notes=notes)
+        ingest.load(self.writer(), step.table, filled, self.run.run_id, step.definition)
+        rows = sum(delivery.rows for delivery in filled)
+        reason = f"{len(filled)} new file(s)"
+        return Outcome(
+            step.table, "loaded", reason, rows, rows, notes=notes, deliveries=filled
+        )
+
+    def _silver_step(self, step: Step, found: Found) -> Outcome:
+        entity = self.domain.entities[step.name]
+        writer = self.writer()
+        verdict, state, inputs = plan.verdict(writer.spark, self.tables, step, self.run)
+        if not verdict.due:
+            return Outcome(step.table, "fresh")
+        read = silver.reader(writer.spark, self.tables)
+        rows = silver.judged(self.domain, entity, read, self.run.business_date)
+        meta = commits.metadata(
+            self.run.run_id, step.definition, inputs, business_date=self.run.business_date.isoformat()
+        )
+        if rows is None:
+            writer.create(step.table, silver.empty(writer.spark, entity), meta)
+            return Outcome(step.table, verdict.status, "no file was ever delivered", 0)
+        same_shape = state is not None and verdict.status != "redefined"
+        existing = read(step.table) if same_shape else None
+        census = silver.census(rows, entity, existing)
+        ledger.check_census(
+            step.table, census, self._bronze_of(entity, read), self._delivered(entity, found)
+        )
+        self._write_quarantine(writer, entity, rows, census, read, meta)
+        self._write_silver(writer, entity, rows, census, existing is not None, meta, state)
+        return _silver_outcome(step.table, verdict, census)
+
+    def _bronze_of(self, entity: Entity, read: silver.Read) -> list[silver.DataFrame]:
+        names = [self.domain.bronze_name(s.source, entity.entity) for s in self.domain.feeds(entity.entity)]
+        return [frame for name in names if (frame := read(f"bronze.{name}")) is not None]
+
+    def _delivered(self, entity: Entity, found: Found) -> list[landing.Delivery]:
+        return [d for d in found.deliveries if d.entity == entity.entity and d.rows]
+
+    def _write_quarantine(
+        self,
+        writer: Writer,
+        entity: Entity,
+        rows: silver.DataFrame,
+        census: silver.Census,
+        read: silver.Read,
+        meta: dict[str, object],
+    ) -> None:
+        table = f"quarantine.{entity.entity}"
+        state = commits.state(writer.spark, self.tables, table)
+        before = state.meta.get("digest") if state else silver.Census().digest
+        if census.digest == before:
+            return
+        held = silver.held(rows, self.domain, entity, read)
+        meta = {**meta, "digest": census.digest}
+        if state is None:
+            writer.create(table, held, meta, private=["key", "record"])
+        else:
+            writer.sync(table, held, ["_file_hash", "_row"], meta)
+
+    def _write_silver(
+        self,
+        writer: Writer,
+        entity: Entity,
+        rows: silver.DataFrame,
+        census: silver.Census,
+        exists: bool,
+        meta: dict[str, object],
+        state: commits.State | None,
+    ) -> None:
+        """Silver is written after quarantine: its commit says that both are done."""
+        table = f"silver.{entity.entity}"
+        if exists and not census.changes:
+            assert state is not None
+            writer.mark(table, {**meta, "content_version": state.content})
+            return
+        good = silver.accepted(rows, entity)
+        if exists:
+            compare = [c for c in silver.columns(entity) if c not in entity.key]
+            writer.sync(table, good, entity.key, meta, compare)
+        else:
+            private = [*entity.phi, *silver.private_originals(entity)]
+            good = good.repartition(*entity.partition_by) if entity.partition_by else good
+            writer.create(table, good, meta, partition_by=entity.partition_by, private=private)
+        ledger.check_commit(writer, table, census)
+
+    def _codes_step(self, step: Step, found: Found) -> Outcome:
+        writer = self.writer()
+        verdict, _, _ = plan.verdict(writer.spark, self.tables, step, self.run)
+        if not verdict.due:
+            return Outcome(step.table, "fresh")
+        codes = self.domain.codes[step.name]
+        meta = commits.metadata(self.run.run_id, step.definition, {})
+        gold.build_codes(writer, codes, meta)
+        return Outcome(step.table, verdict.status, verdict.reason, written=len(codes.codes))
+
+    def _gold_step(self, step: Step, found: Found) -> Outcome:
+        table = self.domain.gold[step.name]
+        writer = self.writer()
+        verdict, state, inputs = plan.verdict(writer.spark, self.tables, step, self.run)
+        if not verdict.due:
+            return Outcome(step.table, "fresh")
+        meta = commits.metadata(self.run.run_id, step.definition, inputs)
+        gold.build(writer, table, meta, state is not None)
+        after = commits.state(writer.spark, self.tables, step.table)
+        assert after is not None
+        if gold.wants_optimize(table, after.metrics):
+            writer.optimize(step.table, table.zorder_by, {**meta, "content_version": after.version})
+        return _gold_outcome(step.table, verdict, after)
+
+
+def _needs(step: Step) -> list[str]:
+    """The steps that come before; a quarantine table is made by its silver step."""
+    return [table.replace("quarantine.", "silver.") for table in step.inputs]
+
+
+def _silver_outcome(table: str, verdict: plan.Verdict, census: silver.Census) -> Outcome:
+    warned = [f"{reason}: {n}" for reason, n in sorted(census.reasons.items())]
+    return Outcome(
+        table,
+        verdict.status,
+        verdict.reason,
+        rows_in=census.rows,
+        written=census.total("inserted") + census.total("updated"),
+        removed=census.removed,
+        unchanged=census.total("unchanged"),
+        duplicates=census.total("duplicate"),
+        superseded=census.total("superseded"),
+        quarantined=census.total("quarantined"),
+        notes=warned,
+        census=census,
+    )
+
+
+def _gold_outcome(table: str, verdict: plan.Verdict, after: commits.State) -> Outcome:
+    metrics = after.metrics
+    outcome = Outcome(table, verdict.status, verdict.reason)
+    if "numTargetRowsInserted" in metrics:
+        outcome.written = int(metrics["numTargetRowsInserted"]) + int(metrics["numTargetRowsUpdated"])
+        outcome.removed = int(metrics["numTargetRowsDeleted"])
+        outcome.unchanged = int(metrics.get("numTargetRowsCopied", 0))
+    else:
+        outcome.written = int(metrics.get("numOutputRows", 0))
+    return outcome
