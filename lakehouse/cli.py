@@ -1,7 +1,5 @@
 """The command line: every verb is one call of the library."""
 
-from __future__ import annotations
-
 import importlib
 import re
 import sys
@@ -12,7 +10,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pyspark.errors import PySparkException
 
-from lakehouse import commits, config, console, domain as domains, plan as plans, quarantine
+from lakehouse import commits, config, console, maintenance, quarantine
+from lakehouse import domain as domains
+from lakehouse import plan as plans
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.landing import files_in
@@ -26,6 +26,10 @@ app.add_typer(held, name="quarantine")
 
 Returned = TypeVar("Returned")
 DomainName = Annotated[str, typer.Argument(help="A folder in conf/, such as hospital.")]
+DomainOption = Annotated[str, typer.Option("--domain", help="A folder in conf/.")]
+SampleIfEmpty = Annotated[
+    bool, typer.Option("--sample", help="Make sample files when the landing folder is empty.")
+]
 Landing = Annotated[Path | None, typer.Option(help="Folder with the delivered files.")]
 Warehouse = Annotated[str | None, typer.Option(help="Folder or catalog of the tables.")]
 BusinessDate = Annotated[str | None, typer.Option(help="YYYY-MM-DD; today when not given.")]
@@ -229,11 +233,57 @@ def quarantine_list(
     guarded(call)
 
 
-def sample(domain: str, landing: Path | None = None) -> None:
-    """Make the sample files when the landing folder holds none."""
-    run = guarded(lambda: _settings(domain, landing, None, None, None, None))
-    if not run.landing.is_dir() or not files_in(run.landing):
-        generate(domain, run.landing)
+def sample(domain: str, landing: Path) -> None:
+    """Make the sample files of a domain when the landing folder holds none."""
+    if not landing.is_dir() or not files_in(landing):
+        console.out.print(f"{landing} is empty: making the sample {domain}")
+        generate(domain, landing)
+
+
+def job(*layers: str) -> None:
+    """The command line of a job: `run` for these layers, the domain given as an option."""
+
+    def call(
+        domain: DomainOption,
+        landing: Landing = None,
+        warehouse: Warehouse = None,
+        business_date: BusinessDate = None,
+        only: Only = None,
+        env: Env = None,
+        sample_if_empty: SampleIfEmpty = False,
+    ) -> None:
+        if sample_if_empty:
+            run = guarded(lambda: _settings(domain, landing, warehouse, business_date, only, env))
+            sample(domain, run.landing)
+        run_layers(domain, layers, landing, warehouse, business_date, only, env)
+
+    _as_program(call)
+
+
+def job_optimize() -> None:
+    """The command line of the optimize job."""
+
+    def call(domain: DomainOption, warehouse: Warehouse = None, env: Env = None) -> None:
+        run = guarded(lambda: _settings(domain, None, warehouse, None, None, env))
+        for table in guarded(lambda: maintenance.optimize(start(run.environment), run)):
+            console.out.print(f"optimized {table}")
+
+    _as_program(call)
+
+
+def job_quarantine() -> None:
+    """The command line of the quarantine job."""
+
+    def call(domain: DomainOption, warehouse: Warehouse = None, env: Env = None) -> None:
+        quarantine_list(domain, warehouse, env)
+
+    _as_program(call)
+
+
+def _as_program(call: Callable[..., None]) -> None:
+    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    program.command()(call)
+    program()
 
 
 def _settings(

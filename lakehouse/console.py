@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
@@ -66,8 +67,8 @@ def summary(result: Result) -> None:
 
 
 def _layer(title: str, rows: list[Outcome]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("table")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column("table", no_wrap=True)
     shown = [name for name in COUNTS if any(_count(row, name) for row in rows)]
     for name in shown:
         table.add_column(name, justify="right")
@@ -99,7 +100,7 @@ def _notes(result: Result) -> list[str]:
 
 def rows(header: list[str], body: list[list[object]], title: str | None = None) -> None:
     """Print rows as a table; NULL is shown as such."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for name in header:
         table.add_column(name, overflow="fold")
     for row in body:

@@ -90,30 +90,31 @@ def check_commit(writer: Writer, table: str, census: Census) -> None:
         raise BalanceError(f"{table}: {said} rows were to be written, the commit says {made}.")
 
 
-def record(writer: Writer, run: Run, outcomes: list[Outcome], seconds: float) -> None:
-    """Append the run to `ops.runs`, `ops.files` and `ops.row_ledger`, when it wrote anything."""
+def rows(
+    run: Run, outcomes: list[Outcome], seconds: float
+) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
+    """What a run adds to each ops table: (table, schema, rows); nothing when it wrote nothing."""
     written = [outcome for outcome in outcomes if outcome.status != "fresh"]
     if not written:
-        return
+        return []
     files = [_file_row(run, outcome, d) for outcome in outcomes for d in outcome.deliveries]
-    rows = [row for outcome in outcomes if outcome.census for row in _ledger_rows(run, outcome)]
+    counts = [row for outcome in outcomes if outcome.census for row in _ledger_rows(run, outcome)]
     ended = datetime.now(timezone.utc)
     one = (run.run_id, run.domain, run.business_date, ended, seconds, len(written), len(files))
-    for table, schema, data in (
-        ("ops.files", FILES, files),
-        ("ops.row_ledger", ROWS, rows),
-        ("ops.runs", RUNS, [one]),
-    ):
-        if data:
-            _append(writer, run, table, writer.spark.createDataFrame(data, schema).coalesce(1))
+    tables = [("ops.files", FILES, files), ("ops.row_ledger", ROWS, counts), ("ops.runs", RUNS, [one])]
+    return [table for table in tables if table[2]]
 
 
-def _append(writer: Writer, run: Run, table: str, rows: DataFrame) -> None:
+def append(
+    writer: Writer, run: Run, table: str, schema: str, rows: list[tuple[Any, ...]]
+) -> None:
+    """Append rows to an ops table, once per run."""
+    frame = writer.spark.createDataFrame(rows, schema).coalesce(1)
     meta = commits.metadata(run.run_id, "", {})
     if writer.tables.exists(writer.spark, table):
-        writer.append(table, rows, meta, (f"lakehouse:{table}:{run.run_id}", 1))
+        writer.append(table, frame, meta, (f"lakehouse:{table}:{run.run_id}", 1))
     else:
-        writer.create(table, rows, meta, change_feed=False)
+        writer.create(table, frame, meta, change_feed=False)
 
 
 def _file_row(run: Run, outcome: Outcome, d: Delivery) -> tuple[Any, ...]:

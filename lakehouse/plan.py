@@ -59,6 +59,8 @@ class Verdict:
 def steps(domain: Domain) -> dict[str, Step]:
     """Every table of a domain as a step, in an order in which they can be built."""
     found: dict[str, Step] = {}
+    for name in sorted(_code_sets_read(domain)):
+        found[f"codes.{name}"] = Step(f"codes.{name}", (), _hash(domain.codes[name].codes))
     for source in domain.sources.values():
         for entity, file in source.files.items():
             table = f"bronze.{domain.bronze_name(source.source, entity)}"
@@ -69,11 +71,13 @@ def steps(domain: Domain) -> dict[str, Step]:
     for table in domain.gold.values():
         step = Step(f"gold.{table.name}", table.reads, _hash(_gold_text(table)))
         found[step.table] = step
-        for name in (read.removeprefix("codes.") for read in table.reads if "codes." in read):
-            codes = domain.codes[name].codes
-            found[f"codes.{name}"] = Step(f"codes.{name}", (), _hash(codes))
     order = TopologicalSorter({step.table: step.inputs for step in found.values()}).static_order()
     return {table: found[table] for table in order if table in found}
+
+
+def _code_sets_read(domain: Domain) -> set[str]:
+    reads = {read.partition(".") for table in domain.gold.values() for read in table.reads}
+    return {name for layer, _, name in reads if layer == "codes"}
 
 
 def _silver(domain: Domain, entity: Entity) -> Step:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from typing import Any
 
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 from lakehouse import commits, domain as domains, gold, ingest, landing, ledger, plan, silver
 from lakehouse.config import Run
@@ -21,6 +24,7 @@ from lakehouse.session import fork
 from lakehouse.tables import Tables
 
 LAYERS = ("bronze", "silver", "gold")
+AHEAD, AFTER = "ahead of ", "after "
 Watch = Callable[[Outcome], None]
 
 
@@ -60,7 +64,7 @@ def execute(
         found = work.look(steps)
     outcomes = work.build(steps, found, watch)
     result = Result(run, outcomes, found, time.monotonic() - started)
-    ledger.record(work.writer(), run, outcomes, result.seconds)
+    work.record(result)
     result.seconds = time.monotonic() - started
     return result
 
@@ -93,10 +97,16 @@ class _Work:
         self.run = run
         self.domain = domain
         self.tables = Tables(run)
+        self.aside: dict[str, StructType] = {}
+        self.scattered: dict[str, dict[str, Any]] = {}
+        self.local = threading.local()
 
     def writer(self) -> Writer:
-        """A writer with a session of its own, for one thread."""
-        return Writer(fork(self.spark), self.tables)
+        """This thread's writer; it has a session of its own."""
+        if not hasattr(self.local, "writer"):
+            self.local.writer = Writer(fork(self.spark), self.tables)
+        writer: Writer = self.local.writer
+        return writer
 
     def look(self, steps: dict[str, Step]) -> Found:
         """The landing folder, less the files whose content bronze already holds."""
@@ -111,9 +121,15 @@ class _Work:
         """The bronze table that takes a file."""
         return f"bronze.{self.domain.bronze_name(delivery.source, delivery.entity)}"
 
+    def record(self, result: Result) -> None:
+        """Append the run to the ops tables, side by side."""
+        rows = ledger.rows(result.run, result.outcomes, result.seconds)
+        with ThreadPoolExecutor(self.run.environment.threads) as pool:
+            list(pool.map(lambda table: ledger.append(self.writer(), self.run, *table), rows))
+
     def build(self, steps: dict[str, Step], found: Found, watch: Watch) -> list[Outcome]:
         """Every step in dependency order, as many at once as the environment allows."""
-        graph = TopologicalSorter({t: [i for i in _needs(s) if i in steps] for t, s in steps.items()})
+        graph = TopologicalSorter(_graph(steps))
         graph.prepare()
         outcomes: dict[str, Outcome] = {}
         running: dict[Future[Outcome], str] = {}
@@ -121,12 +137,14 @@ class _Work:
             try:
                 while graph.is_active():
                     for table in graph.get_ready():
-                        running[pool.submit(self._timed, steps[table], found)] = table
+                        running[pool.submit(self._do, table, steps, found)] = table
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         table = running.pop(future)
-                        outcomes[table] = future.result()
-                        watch(outcomes[table])
+                        outcome = future.result()
+                        if outcome is not None:
+                            outcomes[table] = outcome
+                            watch(outcome)
                         graph.done(table)
             except BaseException:
                 for future in running:
@@ -134,9 +152,16 @@ class _Work:
                 raise
         return [outcomes[table] for table in steps]
 
-    def _timed(self, step: Step, found: Found) -> Outcome:
+    def _do(self, node: str, steps: dict[str, Step], found: Found) -> Outcome | None:
+        if node.startswith(AHEAD):
+            self._rank_ahead(steps[node.removeprefix(AHEAD)])
+            return None
+        if node.startswith(AFTER):
+            self._cluster(steps[node.removeprefix(AFTER)])
+            return None
         started = time.monotonic()
-        outcome = getattr(self, f"_{step.layer}_step")(step, found)
+        step = steps[node]
+        outcome: Outcome = getattr(self, f"_{step.layer}_step")(step, found)
         outcome.seconds = time.monotonic() - started
         return outcome
 
@@ -154,20 +179,37 @@ class _Work:
             step.table, "loaded", reason, rows, rows, notes=notes, deliveries=filled
         )
 
+    def _rank_ahead(self, step: Step) -> None:
+        """Do the part of a silver table that needs no parent while its parents are made."""
+        spark = self.writer().spark
+        if plan.verdict(spark, self.tables, step, self.run)[0].due:
+            self._rank(spark, step)
+
+    def _rank(self, spark: SparkSession, step: Step) -> None:
+        read = silver.reader(spark, self.tables)
+        entity = self.domain.entities[step.name]
+        rows = silver.ranked(self.domain, entity, read, self.run.business_date)
+        if rows is not None:
+            self.tables.put_aside(rows, step.table)
+            self.aside[step.table] = rows.schema
+
     def _silver_step(self, step: Step, found: Found) -> Outcome:
         entity = self.domain.entities[step.name]
         writer = self.writer()
         verdict, state, inputs = plan.verdict(writer.spark, self.tables, step, self.run)
         if not verdict.due:
             return Outcome(step.table, "fresh")
-        read = silver.reader(writer.spark, self.tables)
-        rows = silver.judged(self.domain, entity, read, self.run.business_date)
         meta = commits.metadata(
             self.run.run_id, step.definition, inputs, business_date=self.run.business_date.isoformat()
         )
-        if rows is None:
+        if step.table not in self.aside:
+            self._rank(writer.spark, step)
+        if step.table not in self.aside:
             writer.create(step.table, silver.empty(writer.spark, entity), meta)
             return Outcome(step.table, verdict.status, "no file was ever delivered", 0)
+        read = silver.reader(writer.spark, self.tables)
+        ranked = self.tables.put_back(writer.spark, step.table, self.aside[step.table])
+        rows = silver.judged(ranked, self.domain, entity, read, self.run.business_date)
         same_shape = state is not None and verdict.status != "redefined"
         existing = read(step.table) if same_shape else None
         census = silver.census(rows, entity, existing)
@@ -176,6 +218,7 @@ class _Work:
         )
         self._write_quarantine(writer, entity, rows, census, read, meta)
         self._write_silver(writer, entity, rows, census, existing is not None, meta, state)
+        self.tables.throw_away(writer.spark, step.table)
         return _silver_outcome(step.table, verdict, census)
 
     def _bronze_of(self, entity: Entity, read: silver.Read) -> list[silver.DataFrame]:
@@ -253,8 +296,31 @@ class _Work:
         after = commits.state(writer.spark, self.tables, step.table)
         assert after is not None
         if gold.wants_optimize(table, after.metrics):
-            writer.optimize(step.table, table.zorder_by, {**meta, "content_version": after.version})
+            self.scattered[step.table] = {**meta, "content_version": after.version}
         return _gold_outcome(step.table, verdict, after)
+
+    def _cluster(self, step: Step) -> None:
+        """OPTIMIZE a table that was just written, beside the tables that already read it."""
+        if meta := self.scattered.get(step.table):
+            self.writer().optimize(step.table, self.domain.gold[step.name].zorder_by, meta)
+
+
+def _graph(steps: dict[str, Step]) -> dict[str, list[str]]:
+    """What comes before what.
+
+    The parentless part of a silver table and the clustering of a gold table are nodes of their own,
+    because other tables need not wait for them.
+    """
+    graph: dict[str, list[str]] = {}
+    for table, step in steps.items():
+        before = [need for need in _needs(step) if need in steps]
+        if step.layer == "silver":
+            graph[AHEAD + table] = [need for need in before if need.startswith("bronze.")]
+            before.append(AHEAD + table)
+        if step.layer == "gold":
+            graph[AFTER + table] = [table]
+        graph[table] = before
+    return graph
 
 
 def _needs(step: Step) -> list[str]:

@@ -57,16 +57,23 @@ def reader(spark: SparkSession, tables: Tables) -> Read:
     return read
 
 
-def judged(domain: Domain, entity: Entity, read: Read, business_date: date) -> DataFrame | None:
-    """Every bronze row of an entity with its fate, or None when no file of it was ever loaded."""
+def ranked(domain: Domain, entity: Entity, read: Read, business_date: date) -> DataFrame | None:
+    """Every bronze row of an entity, typed, with the fate that its own columns and its rivals give.
+
+    None when no file of the entity was ever loaded. Needs no other entity.
+    """
     parts = []
     for source in domain.feeds(entity.entity):
         bronze = read(f"bronze.{domain.bronze_name(source.source, entity.entity)}")
         if bronze is not None:
             parts.append(conformed(bronze, domain, source, entity, business_date))
-    if not parts:
-        return None
-    rows = deduplicated(reduce(DataFrame.unionByName, parts), entity)
+    return deduplicated(reduce(DataFrame.unionByName, parts), entity) if parts else None
+
+
+def judged(
+    rows: DataFrame, domain: Domain, entity: Entity, read: Read, business_date: date
+) -> DataFrame:
+    """The ranked rows with their final fate, after the checks against the entity's parents."""
     return referred(rows, entity, domain.entities, read, domain.unknown_key, business_date)
 
 

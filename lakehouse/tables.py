@@ -6,12 +6,14 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError, StorageError
 
 LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "ops")
+SCRATCH = "_scratch"
 LEAST_FREE = 256 * 1024 * 1024
 
 
@@ -60,6 +62,35 @@ class Tables:
         if place is not None:
             return any(place.glob("_delta_log/*.json"))
         return bool(spark.catalog.tableExists(self.name(table)))
+
+    def put_aside(self, rows: DataFrame, table: str) -> None:
+        """Compute the rows once and keep them while a table is made of them.
+
+        A run that was killed leaves them behind for the next one to overwrite.
+        """
+        if self.catalog is not None:
+            rows.write.mode("overwrite").saveAsTable(self._aside(table))
+        else:
+            rows.write.format("parquet").mode("overwrite").save(self._aside(table))
+
+    def put_back(self, spark: SparkSession, table: str, schema: StructType) -> DataFrame:
+        """The rows that `put_aside` kept."""
+        if self.catalog is not None:
+            return spark.table(self._aside(table))
+        return spark.read.schema(schema).format("parquet").load(self._aside(table))
+
+    def throw_away(self, spark: SparkSession, table: str) -> None:
+        """Remove the rows that `put_aside` kept."""
+        if self.catalog is not None:
+            spark.sql(f"DROP TABLE IF EXISTS {self._aside(table)}")
+        else:
+            shutil.rmtree(self._aside(table), ignore_errors=True)
+
+    def _aside(self, table: str) -> str:
+        name = table.replace(".", "_")
+        if self.catalog is not None:
+            return self.name(f"ops.{SCRATCH}_{name}")
+        return str(self.warehouse / SCRATCH / name)
 
     def check_writable(self) -> None:
         """Raise StorageError when the warehouse's disk refuses or is full."""

@@ -1,0 +1,6 @@
+"""The landing folder to bronze tables of one domain."""
+
+from lakehouse.cli import job
+
+if __name__ == "__main__":
+    job("bronze")

@@ -1,0 +1,6 @@
+"""The gold tables of one domain."""
+
+from lakehouse.cli import job
+
+if __name__ == "__main__":
+    job("gold")
