@@ -2,7 +2,7 @@
 # Any job on any master; with no argument the hospital pipeline on this machine.
 #   ./spark-submit.sh
 #   ./spark-submit.sh jobs/gold.py --domain hospital
-#   ./spark-submit.sh --master spark://host:7077 --conf spark.executor.memory=8g jobs/pipeline.py
+#   ./spark-submit.sh --master spark://host:7077 --conf spark.executor.memory=8g jobs/pipeline.py --domain hospital
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/setup.sh

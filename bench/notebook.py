@@ -44,7 +44,10 @@ def main(landing: Path, warehouse: Path) -> None:
 
     for name in ("patients", "doctors", "visits", "treatments"):
         path = str(landing / f"{name}.csv")
-        save(spark.read.option("header", True).option("inferSchema", True).csv(path), f"bronze.{name}")
+        save(
+            spark.read.option("header", True).option("inferSchema", True).csv(path),
+            f"bronze.{name}",
+        )
 
     def trimmed(name):  # type: ignore[no-untyped-def]
         frame = spark.table(f"bronze.{name}")
@@ -58,7 +61,10 @@ def main(landing: Path, warehouse: Path) -> None:
             "patient_id",
             F.initcap("patient_name").alias("patient_name"),
             F.col("age").try_cast("int").alias("age"),
-            F.when(gender == "m", "male").when(gender == "f", "female").otherwise("unknown").alias("gender"),
+            F.when(gender == "m", "male")
+            .when(gender == "f", "female")
+            .otherwise("unknown")
+            .alias("gender"),
             F.upper("country").alias("country"),
         ),
         "silver.patients",

@@ -22,15 +22,14 @@ KINDS = ("dimension", "fact", "view")
 
 def section(domain: Domain) -> str:
     """One Markdown table per layer: bronze, silver, gold, and the code sets behind them."""
-    parts = [
-        "Written by `python -m docs.tables` from `conf/`; do not edit by hand.",
-        f"### Bronze: `bronze.<table>`\n\n{_bronze(domain)}",
-        "### Silver: `silver.<table>`, and what it held back: `quarantine.<table>`\n\n"
-        f"{_silver(domain)}",
-        f"### Gold: `gold.<table>`\n\n{_gold(domain)}",
-        f"### Code sets\n\n{_codes(domain)}",
-    ]
-    return "\n\n".join(parts)
+    parts = {
+        "Bronze: `bronze.<table>`": _bronze(domain),
+        "Silver: `silver.<table>`, and what it held back: `quarantine.<table>`": _silver(domain),
+        "Gold: `gold.<table>`": _gold(domain),
+        "Code sets": _codes(domain),
+    }
+    by_hand = "Written by `python -m docs.tables` from `conf/`; do not edit by hand."
+    return "\n\n".join([by_hand, *(f"### {title}\n\n{table}" for title, table in parts.items())])
 
 
 def updated(readme: str, domain: Domain) -> str:

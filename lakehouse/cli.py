@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from delta.exceptions import DeltaConcurrentModificationException
 from pyspark.errors import PySparkException
 
 from lakehouse import commits, config, console, maintenance, quarantine
@@ -47,6 +48,8 @@ def guarded(call: Callable[[], Returned]) -> Returned:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("Interrupted. Tables that were written are whole; run again to go on from there.", 1)
+    except DeltaConcurrentModificationException:
+        _fail("Another run wrote the same table first. Nothing is lost; run again.", 5)
     except Exception as error:
         _fail(_worded(error), 1)
 
@@ -140,11 +143,16 @@ def plan_command(
 
 
 @app.command()
-def status(domain: DomainName, warehouse: Warehouse = None, env: Env = None) -> None:
+def status(
+    domain: DomainName,
+    warehouse: Warehouse = None,
+    business_date: BusinessDate = None,
+    env: Env = None,
+) -> None:
     """Show every table: version, when and by which run it was written, whether it is due."""
 
     def call() -> None:
-        run = _settings(domain, None, warehouse, None, None, env)
+        run = _settings(domain, None, warehouse, business_date, None, env)
         loaded = domains.load(run.conf, domain)
         tables = Tables(run)
         spark = start(run.environment) if tables.catalog else None

@@ -62,7 +62,9 @@ def state(spark: SparkSession | None, tables: Tables, table: str) -> State | Non
     Read from the log files where they can be reached, as that needs no Spark job; else asked of
     DESCRIBE HISTORY.
     """
-    commits = _from_files(tables, table) if tables.path(table) else _from_history(spark, tables, table)
+    commits = (
+        _from_files(tables, table) if tables.path(table) else _from_history(spark, tables, table)
+    )
     newest: dict[str, Any] | None = None
     for commit in commits:
         newest = newest or commit

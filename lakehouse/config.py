@@ -78,7 +78,7 @@ def settings(
 ) -> Run:
     """The frozen settings of one run; what is not given comes from the environment file."""
     chosen = environment(env or os.environ.get("LAKEHOUSE_ENV", "local"))
-    place = warehouse or chosen.warehouse.format(domain=domain)
+    place = warehouse or chosen.catalog or chosen.warehouse.format(domain=domain)
     if chosen.catalog is None and "://" not in place:
         place = str(Path(place).absolute())
     return Run(

@@ -15,8 +15,18 @@ from pyspark.sql import functions as F
 from lakehouse import contracts
 from lakehouse.contracts import CodeSet, Domain, Entity, Mapping, Rule, Source, snake
 from lakehouse.domain import PLACEHOLDER, columns_in
+from lakehouse.landing import bronze_columns
 
-PLACE = ("_source", "_file", "_file_hash", "_row", "_line", "_delivered_at", "_row_hash", "_rescued")
+PLACE = (
+    "_source",
+    "_file",
+    "_file_hash",
+    "_row",
+    "_line",
+    "_delivered_at",
+    "_row_hash",
+    "_rescued",
+)
 ERRORS, WARNINGS, FILLED = "_errors", "_warnings", "_filled"
 TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")
@@ -53,6 +63,9 @@ def reasons(*found: tuple[Column, str]) -> Column:
 
 def _mapped(bronze: DataFrame, source: Source, entity: Entity, business_date: date) -> DataFrame:
     file = source.files[entity.entity]
+    # A field declared after the table was first loaded is not in it yet.
+    absent = [name for name in bronze_columns(file) if name not in bronze.columns]
+    bronze = bronze.withColumns({name: F.lit(None).cast("string") for name in absent})
 
     def origin(mapping: Mapping | None) -> Column:
         if mapping is None:
@@ -142,7 +155,7 @@ def _typed(rows: DataFrame, source: Source, entity: Entity, business_date: date)
     checks = [(name, F.col(f"_{kind}_{name}"), kind) for name, kind in failed]
     checks += _range_checks(entity, failed, business_date)
     found = [(name, holds, entity.reason(name, kind)) for name, holds, kind in checks]
-    return _judged(rows, entity, found)
+    return _judged(rows, entity, found, business_date)
 
 
 def _parse(
@@ -209,7 +222,7 @@ def _bound(column: contracts.Column, bound: str | float, business_date: date) ->
 
 
 def _judged(
-    rows: DataFrame, entity: Entity, found: list[tuple[str, Column, str]]
+    rows: DataFrame, entity: Entity, found: list[tuple[str, Column, str]], business_date: date
 ) -> DataFrame:
     """Errors hold the row back; warnings keep it, and blank the column unless a code set spoke."""
 
@@ -221,7 +234,7 @@ def _judged(
     errors.append((F.col("_rescued").contains('"_ragged"'), contracts.RAGGED))
     for rule in entity.rules:
         if rule.expect and rule.severity == "quarantine" and not reaches_out(rule):
-            errors.append((~F.expr(rule.expect), rule.id))
+            errors.append((~at(rule.expect, business_date), rule.id))
     warnings = [(holds, reason) for name, holds, reason in found if warns(name)]
 
     def final(name: str) -> Column:

@@ -17,6 +17,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 TITLES = {"bronze": "Bronze", "silver": "Silver", "codes": "Codes", "gold": "Gold"}
 COUNTS = ("rows in", "written", "unchanged", "duplicates", "superseded", "quarantined", "removed")
+RARE = ("superseded", "removed")
 
 
 @contextmanager
@@ -60,16 +61,29 @@ def summary(result: Result) -> None:
         return
     run = result.run
     written = sum(outcome.status != "fresh" for outcome in result.outcomes)
-    out.print(f"\n{written} tables written in {result.seconds:.1f} s. Every row is accounted for.")
+    out.print(f"\n{written} tables written in {result.seconds:.1f} s. {_balance(result)}")
     out.print(f"Tables     {run.warehouse}", soft_wrap=True)
-    out.print(f"Questions  lakehouse sql {run.domain} \"select * from gold.<table>\"")
+    out.print(f'Questions  lakehouse sql {run.domain} "select * from gold.<table>"')
     out.print(f"Held back  lakehouse quarantine list {run.domain}")
 
 
+def _balance(result: Result) -> str:
+    refused = len(result.found.refused)
+    files = f" of the files loaded; {refused} file(s) were refused" if refused else ""
+    return f"Every row is accounted for{files}."
+
+
 def _layer(title: str, rows: list[Outcome]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("table", no_wrap=True)
-    shown = [name for name in COUNTS if any(_count(row, name) for row in rows)]
+    shown = [name for name in COUNTS if name not in RARE or any(_count(r, name) for r in rows)]
     for name in shown:
         table.add_column(name, justify="right")
     table.add_column("seconds", justify="right")
@@ -100,7 +114,9 @@ def _notes(result: Result) -> list[str]:
 
 def rows(header: list[str], body: list[list[object]], title: str | None = None) -> None:
     """Print rows as a table; NULL is shown as such."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for name in header:
         table.add_column(name, overflow="fold")
     for row in body:

@@ -110,7 +110,9 @@ class Rule(Declared):
         if bool(self.expect) == bool(self.unique):
             raise ValueError("a rule has either `expect` or `unique`")
         if self.unique and self.severity != "warn":
-            raise ValueError("`unique` rules can only warn: no row of such a group is the wrong one")
+            raise ValueError(
+                "`unique` rules can only warn: no row of such a group is the wrong one"
+            )
         return self
 
 

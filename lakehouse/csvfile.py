@@ -27,7 +27,11 @@ csv.field_size_limit(2**31 - 1)
 
 CHUNK = 1 << 20
 NUL, NUL_PICTURE = "\0", "\u2400"
-BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,9 @@ def encoding_of(path: Path, candidates: Iterable[str]) -> str | None:
             if _decodes(path, name):
                 return name
     except (EOFError, OSError, gzip.BadGzipFile) as error:
-        raise LandingError(f"{path.name} cannot be read to its end: {error}. Ask for it again.") from error
+        raise LandingError(
+            f"{path.name} cannot be read to its end: {error}. Ask for it again."
+        ) from error
     raise LandingError(
         f"{path.name} is not text in {' or '.join(candidates)}: declare its encoding in the source "
         "file, or take it out of the landing folder."

@@ -44,7 +44,9 @@ class CsvSource(DataSource):
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """A reader of the files in the options."""
-        return _Reader([FilePart(**part) for part in json.loads(self.options["files"])], schema.names)
+        return _Reader(
+            [FilePart(**part) for part in json.loads(self.options["files"])], schema.names
+        )
 
 
 class _Reader(DataSourceReader):

@@ -115,7 +115,12 @@ def parse(text: str, path: Path, problems: Problems, first_line: int = 1) -> Doc
 
 def read(path: Path, problems: Problems) -> Document:
     """The document in a YAML file."""
-    return parse(path.read_text(encoding="utf-8"), path, problems)
+    try:
+        return parse(path.read_text(encoding="utf-8"), path, problems)
+    except UnicodeDecodeError as error:
+        document = Document(path, {}, {(): 1})
+        problems.add(document, (), f"not UTF-8 text: {error.reason} at byte {error.start}")
+        return document
 
 
 def model(kind: type[Model], document: Document, problems: Problems, **extra: Any) -> Model | None:
@@ -141,9 +146,7 @@ def _sentence(kind: str, where: tuple[str | int, ...], message: str) -> str:
     return f"`{name}`: {message.removeprefix('Value error, ')}"
 
 
-def load_all(
-    folder: Path, pattern: str, load: Callable[[Path], Model | None]
-) -> dict[Path, Model]:
+def load_all(folder: Path, pattern: str, load: Callable[[Path], Model | None]) -> dict[Path, Model]:
     """Every file of a folder that matches, loaded; files with problems are left out."""
     loaded = ((path, load(path)) for path in sorted(folder.glob(pattern)))
     return {path: item for path, item in loaded if item is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable
@@ -93,6 +94,9 @@ class _Loading:
         spellings: dict[str, str] = {}
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
+            if rows.fieldnames != ["code", "name", "aliases"]:
+                self.problems.found.append(f"{shown(path)}:1: expected header code,name,aliases")
+                rows = csv.DictReader([])
             for row in rows:
                 code = row["code"]
                 codes[code] = row["name"]
@@ -147,10 +151,8 @@ class _Loading:
             where = ("columns", name)
             if column.codes and column.codes not in domain.codes:
                 self._problem(entity.path, (*where, "codes"), f"no code set `{column.codes}`")
-            if column.references and column.references not in domain.entities:
-                self._problem(
-                    entity.path, (*where, "references"), f"no entity `{column.references}`"
-                )
+            if column.references:
+                self._check_reference(domain, entity, name, column.references)
             if column.impute:
                 self._check_sql(domain, entity, column.impute, (*where, "impute"))
             if column.derive:
@@ -160,6 +162,20 @@ class _Loading:
             if rule.expect:
                 self._check_sql(domain, entity, rule.expect, ("rules", index, "expect"))
 
+    def _check_reference(self, domain: Domain, entity: Entity, name: str, parent: str) -> None:
+        where = ("columns", name, "references")
+        if parent not in domain.entities:
+            if parent not in self._named("entities/*.yml"):
+                self._problem(entity.path, where, f"no entity `{parent}`")
+        elif len(domain.entities[parent].key) > 1:
+            self._problem(entity.path, where, f"`{parent}` has a key of several columns")
+        elif [column.references for column in entity.columns.values()].count(parent) > 1:
+            self._problem(entity.path, where, f"`{parent}` is referenced twice")
+
+    def _named(self, pattern: str) -> set[str]:
+        """Names that have a file, even one with problems: those are reported where they stand."""
+        return {path.stem for path in self.folder.glob(pattern)}
+
     def _check_sql(self, domain: Domain, entity: Entity, sql: str, where: KeyPath) -> None:
         try:
             used = columns_in(sql)
@@ -168,17 +184,25 @@ class _Loading:
             return
         for table, name in used:
             owner = domain.entities.get(table) if table else entity
+            if table in self._named("entities/*.yml") - set(domain.entities):
+                continue
             if table and table not in entity.parents:
                 self._problem(entity.path, where, f"`{table}` is no entity this one references")
             elif owner is not None and name not in owner.columns:
                 self._problem(entity.path, where, f"`{name}` is no column of `{owner.entity}`")
 
     def _check_source(self, domain: Domain, source: Source) -> None:
+        for encoding in source.encodings:
+            try:
+                codecs.lookup(encoding)
+            except LookupError:
+                self._problem(source.path, ("encodings",), f"unknown encoding `{encoding}`")
         for name, file in source.files.items():
             where = ("files", name)
             entity = domain.entities.get(name)
             if entity is None:
-                self._problem(source.path, where, f"no entity `{name}` in entities/")
+                if name not in self._named("entities/*.yml"):
+                    self._problem(source.path, where, f"no entity `{name}` in entities/")
                 continue
             for column in file.columns:
                 if column not in entity.columns:
@@ -205,7 +229,9 @@ class _Loading:
                 try:
                     unknown = [used for _, used in columns_in(mapping.expr) if used not in fields]
                 except SqlglotError as error:
-                    self._problem(source.path, where, f"not valid SQL: {str(error).splitlines()[0]}")
+                    self._problem(
+                        source.path, where, f"not valid SQL: {str(error).splitlines()[0]}"
+                    )
                     continue
                 for used in unknown if file.fields else []:
                     self._problem(source.path, where, f"`{used}` is not among `fields`")
@@ -225,7 +251,8 @@ class _Loading:
         for read_name in table.reads:
             schema, _, name = read_name.partition(".")
             found = {"silver": domain.entities, "gold": domain.gold, "codes": domain.codes}
-            if name not in found.get(schema, {}):
+            broken = self._named("entities/*.yml" if schema == "silver" else "gold/*.sql")
+            if name not in found.get(schema, {}) and name not in broken:
                 self._problem(table.path, ("reads",), f"no table `{read_name}` is declared")
         self._check_select(table)
 

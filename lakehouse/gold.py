@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 
+from lakehouse.commits import State
 from lakehouse.contracts import CodeSet, GoldTable
 from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
@@ -15,6 +16,7 @@ from lakehouse.merge import Writer
 
 # From this many files on, a table is worth clustering for its own sake.
 MANY_FILES = 8
+CLUSTERED = "clustered"
 
 
 def query(writer: Writer, table: GoldTable) -> DataFrame:
@@ -73,10 +75,12 @@ def build(writer: Writer, table: GoldTable, meta: dict[str, Any], exists: bool) 
     writer.create(name, rows, meta, partition_by=table.partition_by, private=table.phi)
 
 
-def wants_optimize(table: GoldTable, metrics: dict[str, Any]) -> bool:
-    """Whether the commit just made calls for OPTIMIZE: always a fact's, else one of many files."""
-    files = int(metrics.get("numFiles") or metrics.get("numTargetFilesAdded") or 0)
-    return bool(table.zorder_by) and files > (0 if table.kind == "fact" else MANY_FILES)
+def wants_optimize(table: GoldTable, state: State) -> bool:
+    """Whether a table was written since OPTIMIZE: a fact in any way, another in many files."""
+    if not table.zorder_by or not state.meta or state.meta.get(CLUSTERED):
+        return False
+    files = int(state.metrics.get("numFiles") or state.metrics.get("numTargetFilesAdded") or 0)
+    return files > (0 if table.kind == "fact" else MANY_FILES)
 
 
 def build_codes(writer: Writer, codes: CodeSet, meta: dict[str, Any]) -> None:

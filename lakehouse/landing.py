@@ -5,6 +5,7 @@ Nothing here starts Spark; nothing here changes a file.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -54,11 +55,18 @@ def files_in(landing: Path) -> list[Path]:
             f"The landing folder {landing} is not there. Make it and put the CSV files in it, or "
             "name another with --landing."
         )
-    try:
-        paths = [path for path in sorted(landing.rglob("*")) if path.is_file()]
-    except OSError as error:
-        raise LandingError(f"The landing folder {landing} cannot be read: {error.strerror}.") from error
-    return [p for p in paths if not any(x[0] in "._" for x in p.relative_to(landing).parts)]
+
+    def refuse(error: OSError) -> None:
+        raise LandingError(
+            f"{error.filename} in the landing folder cannot be read: {error.strerror}. Give this "
+            "user the right to read it."
+        ) from error
+
+    found = []
+    for folder, subfolders, names in os.walk(landing, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if name[0] not in "._"]
+        found += [Path(folder) / name for name in names if name[0] not in "._"]
+    return sorted(found)
 
 
 def look(domain: Domain, landing: Path, loaded: set[str]) -> Found:

@@ -39,7 +39,7 @@ exec() {{
 """
 
 
-# Spark logs a failed task with its values, which may be a patient's; failures come to us as errors.
+# Spark logs a failed task with its values, which may identify a person; failures come to us as errors.
 QUIET_LOG = """\
 rootLogger.level = fatal
 rootLogger.appenderRef.stderr.ref = stderr
@@ -109,7 +109,9 @@ def _release(home: Path) -> dict[str, str]:
     if (home / "release").is_file():
         text = (home / "release").read_text(encoding="utf-8")
         return dict(re.findall(r'^(\w+)="(.*)"$', text, re.MULTILINE))
-    said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [home / "bin" / "java", "-version"], capture_output=True, text=True, check=False
+    )
     found = re.search(r'version "(\d+[\d.]*)', said.stderr)
     return {"JAVA_VERSION": found.group(1)} if found else {}
 

@@ -101,13 +101,15 @@ def rows(
     counts = [row for outcome in outcomes if outcome.census for row in _ledger_rows(run, outcome)]
     ended = datetime.now(timezone.utc)
     one = (run.run_id, run.domain, run.business_date, ended, seconds, len(written), len(files))
-    tables = [("ops.files", FILES, files), ("ops.row_ledger", ROWS, counts), ("ops.runs", RUNS, [one])]
+    tables = [
+        ("ops.files", FILES, files),
+        ("ops.row_ledger", ROWS, counts),
+        ("ops.runs", RUNS, [one]),
+    ]
     return [table for table in tables if table[2]]
 
 
-def append(
-    writer: Writer, run: Run, table: str, schema: str, rows: list[tuple[Any, ...]]
-) -> None:
+def append(writer: Writer, run: Run, table: str, schema: str, rows: list[tuple[Any, ...]]) -> None:
     """Append rows to an ops table, once per run."""
     frame = writer.spark.createDataFrame(rows, schema).coalesce(1)
     meta = commits.metadata(run.run_id, "", {})

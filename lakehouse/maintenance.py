@@ -6,6 +6,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse import commits, domain as domains
 from lakehouse.config import Run
+from lakehouse.gold import CLUSTERED
 from lakehouse.merge import Writer
 from lakehouse.tables import Tables
 
@@ -22,7 +23,11 @@ def optimize(spark: SparkSession, run: Run) -> list[str]:
         state = commits.state(spark, tables, name)
         if table.zorder_by and state is not None:
             # The state of the table goes on: the same metadata, and no row changed.
-            meta = {**state.meta, "content_version": state.content} if state.meta else {}
+            meta = (
+                {**state.meta, "content_version": state.content, CLUSTERED: True}
+                if state.meta
+                else {}
+            )
             writer.optimize(name, table.zorder_by, meta)
             done.append(name)
     return done

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import DateType, NumericType, StringType, TimestampType
+from pyspark.sql.types import DateType, NumericType, StringType, StructType, TimestampType
 
 from lakehouse.tables import Tables
 
@@ -43,13 +44,18 @@ class Writer:
         self._say(meta)
         # Not create(): files that a killed run left behind would make it refuse the folder.
         writer = rows.writeTo(self.tables.name(table)).using("delta")
+        if self.tables.catalog is None:
+            # At a stated location no DROP of a name can take the files with it.
+            writer = writer.option("path", self.tables.uri(table))
         for key, value in _properties(rows, partition, set(private), change_feed).items():
             writer = writer.tableProperty(key, value)
         if partition:
             writer = writer.partitionedBy(*[rows[column] for column in partition])
         writer.createOrReplace()
 
-    def append(self, table: str, rows: DataFrame, meta: dict[str, Any], once: tuple[str, int]) -> None:
+    def append(
+        self, table: str, rows: DataFrame, meta: dict[str, Any], once: tuple[str, int]
+    ) -> None:
         """Add the rows, unless the transaction `once` (application, version) was committed before."""
         self._say(meta)
         application, version = once
@@ -58,6 +64,7 @@ class Writer:
             .mode("append")
             .option("txnAppId", application)
             .option("txnVersion", version)
+            .option("mergeSchema", True)
             .saveAsTable(self.tables.name(table))
         )
 
@@ -75,7 +82,9 @@ class Writer:
         that is not among the rows is deleted.
         """
         keys = list(key)
-        content = list(compare) if compare is not None else [c for c in rows.columns if c not in keys]
+        content = (
+            list(compare) if compare is not None else [c for c in rows.columns if c not in keys]
+        )
         rows.createOrReplaceTempView(INCOMING)
         same_key = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in keys)
         same = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in content) or "true"
@@ -102,6 +111,29 @@ class Writer:
         columns = ", ".join(f"`{column}`" for column in zorder_by)
         clause = f" ZORDER BY ({columns})" if columns else ""
         self.spark.sql(f"OPTIMIZE {self.tables.name(table)}{clause}")
+
+    def put_aside(self, rows: DataFrame, table: str, run_id: str) -> None:
+        """Compute rows once and keep them while a table and its quarantine are made of them."""
+        place = self.tables.aside(table, run_id)
+        if self.tables.catalog is not None:
+            rows.write.mode("overwrite").saveAsTable(place)
+        else:
+            rows.write.format("parquet").mode("overwrite").save(place)
+
+    def put_back(self, table: str, run_id: str, schema: StructType) -> DataFrame:
+        """The rows that `put_aside` kept."""
+        place = self.tables.aside(table, run_id)
+        if self.tables.catalog is not None:
+            return self.spark.table(place)
+        return self.spark.read.schema(schema).format("parquet").load(place)
+
+    def throw_away(self, table: str, run_id: str) -> None:
+        """Remove the rows that `put_aside` kept."""
+        place = self.tables.aside(table, run_id)
+        if self.tables.catalog is not None:
+            self.spark.sql(f"DROP TABLE IF EXISTS {place}")
+        else:
+            shutil.rmtree(place, ignore_errors=True)
 
     def _say(self, meta: dict[str, Any]) -> None:
         self.spark.conf.set(USER_METADATA, json.dumps(meta, sort_keys=True))

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from lakehouse import commits
 from lakehouse.commits import State
 from lakehouse.config import Run
-from lakehouse.contracts import Domain, Entity, GoldTable
+from lakehouse.contracts import Domain, Entity, GoldTable, Source
 from lakehouse.domain import PLACEHOLDER
 from lakehouse.errors import ConfigError
 from lakehouse.tables import Tables
@@ -84,10 +84,8 @@ def _silver(domain: Domain, entity: Entity) -> Step:
     sources = domain.feeds(entity.entity)
     used = {column.codes for column in entity.columns.values() if column.codes}
     text = {
-        "entity": entity.model_dump(mode="json", exclude={"path"}),
-        "sources": {
-            s.source: [s.nulls, s.files[entity.entity].model_dump(mode="json")] for s in sources
-        },
+        "entity": _without_words(entity.model_dump(mode="json", exclude={"path"})),
+        "sources": {s.source: [s.nulls, _columns(s, entity)] for s in sources},
         "codes": {name: domain.codes[name].spellings for name in sorted(used)},
         "unknown": domain.unknown_key,
     }
@@ -95,6 +93,19 @@ def _silver(domain: Domain, entity: Entity) -> Step:
     parents = [f"{layer}.{p}" for p in entity.parents for layer in ("silver", "quarantine")]
     dated = PLACEHOLDER in json.dumps(text)
     return Step(f"silver.{entity.entity}", (*bronze, *parents), _hash(text), dated)
+
+
+def _without_words(declared: dict[str, Any]) -> dict[str, Any]:
+    """A declaration without its descriptions: they define nothing."""
+    columns = {
+        n: {k: v for k, v in c.items() if k != "is_"} for n, c in declared["columns"].items()
+    }
+    return {**declared, "is_": "", "columns": columns}
+
+
+def _columns(source: Source, entity: Entity) -> dict[str, Any]:
+    columns = source.files[entity.entity].columns
+    return {name: mapping.model_dump(mode="json") for name, mapping in columns.items()}
 
 
 def _gold_text(table: GoldTable) -> dict[str, Any]:

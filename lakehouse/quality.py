@@ -50,9 +50,12 @@ def referred(
             errors.append((lost & held, PARENT_QUARANTINED))
     for name, column in entity.columns.items():
         if column.impute:
-            filled = F.expr(column.impute)
+            filled = at(column.impute, business_date)
             warnings.append(
-                (accepted & F.col(name).isNull() & filled.isNotNull(), entity.reason(name, "imputed"))
+                (
+                    accepted & F.col(name).isNull() & filled.isNotNull(),
+                    entity.reason(name, "imputed"),
+                )
             )
             changed[name] = F.coalesce(F.col(name), filled)
     for rule in entity.rules:
@@ -74,9 +77,7 @@ def referred(
     return _unique(rows, entity)
 
 
-def _joined(
-    rows: DataFrame, entity: Entity, name: str, parent: Entity, read: Read
-) -> DataFrame:
+def _joined(rows: DataFrame, entity: Entity, name: str, parent: Entity, read: Read) -> DataFrame:
     """Adds `_found_<name>`, `_held_<name>` and the parent's columns as a struct with its name."""
     key = parent.key[0]
     silver, held = read(f"silver.{parent.entity}"), read(f"quarantine.{parent.entity}")
@@ -93,9 +94,7 @@ def _joined(
     if held is None or entity.columns[name].on_orphan == "unknown":
         return rows.withColumn(f"_held_{name}", F.lit(False))
     keys = (
-        held.where("severity = 'error'")
-        .select(F.col("key").alias(f"_held_key_{name}"))
-        .distinct()
+        held.where("severity = 'error'").select(F.col("key").alias(f"_held_key_{name}")).distinct()
     )
     rows = rows.join(keys, F.col(name) == F.col(f"_held_key_{name}"), "left")
     return rows.withColumn(f"_held_{name}", F.col(f"_held_key_{name}").isNotNull()).drop(

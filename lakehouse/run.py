@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from lakehouse import commits, domain as domains, gold, ingest, landing, ledger, plan, silver
@@ -58,11 +58,14 @@ def execute(
     work = _Work(spark, run, domains.load(run.conf, run.domain))
     steps = plan.chosen(plan.steps(work.domain), run.only, layers)
     work.tables.check_writable()
-    work.tables.register(spark)
+    work.tables.register(spark, writing=True)
     found = Found()
     if any(step.layer == "bronze" for step in steps.values()):
         found = work.look(steps)
-    outcomes = work.build(steps, found, watch)
+    try:
+        outcomes = work.build(steps, found, watch)
+    finally:
+        work.clear()
     result = Result(run, outcomes, found, time.monotonic() - started)
     work.record(result)
     result.seconds = time.monotonic() - started
@@ -98,7 +101,6 @@ class _Work:
         self.domain = domain
         self.tables = Tables(run)
         self.aside: dict[str, StructType] = {}
-        self.scattered: dict[str, dict[str, Any]] = {}
         self.local = threading.local()
 
     def writer(self) -> Writer:
@@ -175,23 +177,26 @@ class _Work:
         ingest.load(self.writer(), step.table, filled, self.run.run_id, step.definition)
         rows = sum(delivery.rows for delivery in filled)
         reason = f"{len(filled)} new file(s)"
-        return Outcome(
-            step.table, "loaded", reason, rows, rows, notes=notes, deliveries=filled
-        )
+        return Outcome(step.table, "loaded", reason, rows, rows, notes=notes, deliveries=filled)
 
     def _rank_ahead(self, step: Step) -> None:
         """Do the part of a silver table that needs no parent while its parents are made."""
-        spark = self.writer().spark
-        if plan.verdict(spark, self.tables, step, self.run)[0].due:
-            self._rank(spark, step)
+        writer = self.writer()
+        if plan.verdict(writer.spark, self.tables, step, self.run)[0].due:
+            self._rank(writer, step)
 
-    def _rank(self, spark: SparkSession, step: Step) -> None:
-        read = silver.reader(spark, self.tables)
+    def _rank(self, writer: Writer, step: Step) -> None:
+        read = silver.reader(writer.spark, self.tables)
         entity = self.domain.entities[step.name]
         rows = silver.ranked(self.domain, entity, read, self.run.business_date)
         if rows is not None:
-            self.tables.put_aside(rows, step.table)
             self.aside[step.table] = rows.schema
+            writer.put_aside(rows, step.table, self.run.run_id)
+
+    def clear(self) -> None:
+        """Leave no row behind outside the tables."""
+        for table in self.aside:
+            self.writer().throw_away(table, self.run.run_id)
 
     def _silver_step(self, step: Step, found: Found) -> Outcome:
         entity = self.domain.entities[step.name]
@@ -200,15 +205,18 @@ class _Work:
         if not verdict.due:
             return Outcome(step.table, "fresh")
         meta = commits.metadata(
-            self.run.run_id, step.definition, inputs, business_date=self.run.business_date.isoformat()
+            self.run.run_id,
+            step.definition,
+            inputs,
+            business_date=self.run.business_date.isoformat(),
         )
         if step.table not in self.aside:
-            self._rank(writer.spark, step)
+            self._rank(writer, step)
         if step.table not in self.aside:
-            writer.create(step.table, silver.empty(writer.spark, entity), meta)
+            self._create_silver(writer, entity, silver.empty(writer.spark, entity), meta)
             return Outcome(step.table, verdict.status, "no file was ever delivered", 0)
         read = silver.reader(writer.spark, self.tables)
-        ranked = self.tables.put_back(writer.spark, step.table, self.aside[step.table])
+        ranked = writer.put_back(step.table, self.run.run_id, self.aside[step.table])
         rows = silver.judged(ranked, self.domain, entity, read, self.run.business_date)
         same_shape = state is not None and verdict.status != "redefined"
         existing = read(step.table) if same_shape else None
@@ -218,11 +226,13 @@ class _Work:
         )
         self._write_quarantine(writer, entity, rows, census, read, meta)
         self._write_silver(writer, entity, rows, census, existing is not None, meta, state)
-        self.tables.throw_away(writer.spark, step.table)
         return _silver_outcome(step.table, verdict, census)
 
-    def _bronze_of(self, entity: Entity, read: silver.Read) -> list[silver.DataFrame]:
-        names = [self.domain.bronze_name(s.source, entity.entity) for s in self.domain.feeds(entity.entity)]
+    def _bronze_of(self, entity: Entity, read: silver.Read) -> list[DataFrame]:
+        names = [
+            self.domain.bronze_name(s.source, entity.entity)
+            for s in self.domain.feeds(entity.entity)
+        ]
         return [frame for name in names if (frame := read(f"bronze.{name}")) is not None]
 
     def _delivered(self, entity: Entity, found: Found) -> list[landing.Delivery]:
@@ -232,10 +242,10 @@ class _Work:
         self,
         writer: Writer,
         entity: Entity,
-        rows: silver.DataFrame,
+        rows: DataFrame,
         census: silver.Census,
         read: silver.Read,
-        meta: dict[str, object],
+        meta: dict[str, Any],
     ) -> None:
         table = f"quarantine.{entity.entity}"
         state = commits.state(writer.spark, self.tables, table)
@@ -253,10 +263,10 @@ class _Work:
         self,
         writer: Writer,
         entity: Entity,
-        rows: silver.DataFrame,
+        rows: DataFrame,
         census: silver.Census,
         exists: bool,
-        meta: dict[str, object],
+        meta: dict[str, Any],
         state: commits.State | None,
     ) -> None:
         """Silver is written after quarantine: its commit says that both are done."""
@@ -270,10 +280,16 @@ class _Work:
             compare = [c for c in silver.columns(entity) if c not in entity.key]
             writer.sync(table, good, entity.key, meta, compare)
         else:
-            private = [*entity.phi, *silver.private_originals(entity)]
-            good = good.repartition(*entity.partition_by) if entity.partition_by else good
-            writer.create(table, good, meta, partition_by=entity.partition_by, private=private)
+            self._create_silver(writer, entity, good, meta)
         ledger.check_commit(writer, table, census)
+
+    def _create_silver(
+        self, writer: Writer, entity: Entity, rows: DataFrame, meta: dict[str, Any]
+    ) -> None:
+        rows = rows.repartition(*entity.partition_by) if entity.partition_by else rows
+        private = [*entity.phi, *silver.private_originals(entity)]
+        table = f"silver.{entity.entity}"
+        writer.create(table, rows, meta, partition_by=entity.partition_by, private=private)
 
     def _codes_step(self, step: Step, found: Found) -> Outcome:
         writer = self.writer()
@@ -295,14 +311,16 @@ class _Work:
         gold.build(writer, table, meta, state is not None)
         after = commits.state(writer.spark, self.tables, step.table)
         assert after is not None
-        if gold.wants_optimize(table, after.metrics):
-            self.scattered[step.table] = {**meta, "content_version": after.version}
         return _gold_outcome(step.table, verdict, after)
 
     def _cluster(self, step: Step) -> None:
-        """OPTIMIZE a table that was just written, beside the tables that already read it."""
-        if meta := self.scattered.get(step.table):
-            self.writer().optimize(step.table, self.domain.gold[step.name].zorder_by, meta)
+        """OPTIMIZE a table written since it was last clustered, beside those that already read it."""
+        writer = self.writer()
+        state = commits.state(writer.spark, self.tables, step.table)
+        table = self.domain.gold[step.name]
+        if state is not None and gold.wants_optimize(table, state):
+            meta = {**state.meta, "content_version": state.content, gold.CLUSTERED: True}
+            writer.optimize(step.table, table.zorder_by, meta)
 
 
 def _graph(steps: dict[str, Step]) -> dict[str, list[str]]:
@@ -350,9 +368,11 @@ def _gold_outcome(table: str, verdict: plan.Verdict, after: commits.State) -> Ou
     metrics = after.metrics
     outcome = Outcome(table, verdict.status, verdict.reason)
     if "numTargetRowsInserted" in metrics:
-        outcome.written = int(metrics["numTargetRowsInserted"]) + int(metrics["numTargetRowsUpdated"])
+        outcome.written = int(metrics["numTargetRowsInserted"]) + int(
+            metrics["numTargetRowsUpdated"]
+        )
         outcome.removed = int(metrics["numTargetRowsDeleted"])
-        outcome.unchanged = int(metrics.get("numTargetRowsCopied", 0))
+        outcome.unchanged = int(metrics["numSourceRows"]) - outcome.written
     else:
         outcome.written = int(metrics.get("numOutputRows", 0))
     return outcome

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from pathlib import Path
+from urllib.parse import urlparse
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql import SparkSession
 
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError, StorageError
@@ -21,7 +22,7 @@ class Tables:
     """The tables of one run, called `<layer>.<table>` wherever they are stored."""
 
     def __init__(self, run: Run) -> None:
-        self.catalog = run.environment.catalog
+        self.catalog = run.warehouse if run.environment.catalog else None
         if self.catalog is None and "://" in run.warehouse:
             raise ConfigError(
                 f"The warehouse {run.warehouse} is no local path: declare a `catalog` in the "
@@ -45,16 +46,34 @@ class Tables:
             for log in sorted(self.warehouse.glob(f"{layer}/*/_delta_log"))
         ]
 
-    def register(self, spark: SparkSession) -> None:
-        """Make every schema exist and every stored table answer to its name in this session."""
+    def register(self, spark: SparkSession, writing: bool = False) -> None:
+        """Make every stored table answer to its name in this session.
+
+        Only a run that is `writing` makes schemas that are not there yet.
+        """
+        if self.catalog is not None:
+            for layer in LAYERS if writing else ():
+                spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
+            return
         for layer in LAYERS:
-            place = "" if self.catalog else f" LOCATION '{self._uri(layer)}'"
-            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}{place}")
-        if self.catalog is None:
-            for table in self.stored():
-                spark.sql(
-                    f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION '{self._uri(table)}'"
-                )
+            if writing or (self.warehouse / layer).is_dir():
+                self._register_schema(spark, layer)
+        for table in self.stored():
+            spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION '{self.uri(table)}'"
+            )
+
+    def _register_schema(self, spark: SparkSession, layer: str) -> None:
+        """Names are the session's: one that looked at another warehouse before lets go of it.
+
+        No file is lost by that, as every table was made at a stated location.
+        """
+        if spark.catalog.databaseExists(layer):
+            place = urlparse(spark.catalog.getDatabase(layer).locationUri).path
+            if Path(place) == Path(urlparse(self.uri(layer)).path):
+                return
+            spark.sql(f"DROP SCHEMA {layer} CASCADE")
+        spark.sql(f"CREATE SCHEMA {layer} LOCATION '{self.uri(layer)}'")
 
     def exists(self, spark: SparkSession, table: str) -> bool:
         """Whether the table is there."""
@@ -63,31 +82,9 @@ class Tables:
             return any(place.glob("_delta_log/*.json"))
         return bool(spark.catalog.tableExists(self.name(table)))
 
-    def put_aside(self, rows: DataFrame, table: str) -> None:
-        """Compute the rows once and keep them while a table is made of them.
-
-        A run that was killed leaves them behind for the next one to overwrite.
-        """
-        if self.catalog is not None:
-            rows.write.mode("overwrite").saveAsTable(self._aside(table))
-        else:
-            rows.write.format("parquet").mode("overwrite").save(self._aside(table))
-
-    def put_back(self, spark: SparkSession, table: str, schema: StructType) -> DataFrame:
-        """The rows that `put_aside` kept."""
-        if self.catalog is not None:
-            return spark.table(self._aside(table))
-        return spark.read.schema(schema).format("parquet").load(self._aside(table))
-
-    def throw_away(self, spark: SparkSession, table: str) -> None:
-        """Remove the rows that `put_aside` kept."""
-        if self.catalog is not None:
-            spark.sql(f"DROP TABLE IF EXISTS {self._aside(table)}")
-        else:
-            shutil.rmtree(self._aside(table), ignore_errors=True)
-
-    def _aside(self, table: str) -> str:
-        name = table.replace(".", "_")
+    def aside(self, table: str, run_id: str) -> str:
+        """Where a run keeps rows for a while: a folder, or a table where tables are no folders."""
+        name = f"{table.replace('.', '_')}_{re.sub(r'[^0-9A-Za-z]', '', run_id)}"
         if self.catalog is not None:
             return self.name(f"ops.{SCRATCH}_{name}")
         return str(self.warehouse / SCRATCH / name)
@@ -114,5 +111,6 @@ class Tables:
                 f"{LEAST_FREE >> 20} MiB). Nothing was changed. Make room and run again."
             )
 
-    def _uri(self, table: str) -> str:
+    def uri(self, table: str) -> str:
+        """Location of a schema or table folder, as SQL text."""
         return self.warehouse.joinpath(*table.split(".")).as_uri().replace("'", "\\'")

@@ -102,7 +102,7 @@ def test_an_empty_document_is_an_empty_mapping(text: str) -> None:
 )
 def test_a_syntax_error_is_a_problem_with_its_line(text: str, line: int) -> None:
     problems = Problems()
-    assert parse(text, WHERE, problems).data == {}
+    parse(text, WHERE, problems)
     assert len(problems.found) == 1
     assert problems.found[0].startswith(f"{WHERE}:{line}: not valid YAML: ")
 

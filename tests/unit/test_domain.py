@@ -173,6 +173,12 @@ PLANTED = {
     "gold reads a table that is not declared": (
         "gold/follow_up_summary.sql", "reads: [gold.dim_visits]", "reads: [gold.dim_visits, gold.dim_rooms]", "reads:", "no table `gold.dim_rooms`",
     ),
+    "gold reads a view as if it were a code set": (
+        "gold/follow_up_summary.sql", "reads: [gold.dim_visits]", "reads: [gold.dim_visits, codes.dim_visits]", "reads:", "no table `codes.dim_visits`",
+    ),
+    "gold reads a layer that it may not": (
+        "gold/follow_up_summary.sql", "reads: [gold.dim_visits]", "reads: [gold.dim_visits, bronze.dim_visits]", "reads:", "no table `bronze.dim_visits`",
+    ),
     "gold column that the SQL does not give": (
         "gold/follow_up_summary.sql", "  visit_count: {type", "  n_visits: {type", "columns:", "the SQL gives",
     ),
@@ -299,6 +305,17 @@ def test_one_wrong_entity_is_one_problem_not_a_dozen(conf: Path, case: str) -> N
     name, old, new, _, _ = PLANTED[case]
     plant(conf / "hospital" / name, old, new)
     assert len(failure(conf).splitlines()) == 2, failure(conf)
+
+
+def test_one_wrong_source_is_one_problem(conf: Path) -> None:
+    plant(conf / "hospital" / "sources" / "seed.yml", "source: seed", "source: seed\nx: 2")
+    assert len(failure(conf).splitlines()) == 2, failure(conf)
+
+
+def test_a_gold_file_that_is_not_utf8_is_a_problem_and_no_crash(conf: Path) -> None:
+    path = conf / "hospital" / "gold" / "dim_doctors.sql"
+    path.write_bytes(path.read_bytes() + "-- Ärzte".encode("cp1252"))
+    assert "dim_doctors.sql:1: " in failure(conf)
 
 
 def test_one_wrong_gold_header_is_one_problem(conf: Path) -> None:

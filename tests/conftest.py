@@ -1,0 +1,34 @@
+"""One Spark session for all tests that need one, and the domain they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse import config, domain, session
+from lakehouse.contracts import Domain
+
+ROOT = Path(__file__).resolve().parent.parent
+OTHERS = ROOT.parent / "shared" / "data" / "hospital"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _at_home() -> Iterator[None]:
+    """Declarations are found from the project's folder, wherever pytest was started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setenv("COLUMNS", "120")
+        yield
+
+
+@pytest.fixture(scope="session")
+def spark(_at_home: None) -> SparkSession:
+    return session.start(config.environment("local"))
+
+
+@pytest.fixture(scope="session")
+def hospital(_at_home: None) -> Domain:
+    return domain.load(ROOT / "conf", "hospital")
