@@ -1,4 +1,4 @@
-"""A table's own log is all the state there is: who wrote last, from what, and whether others did."""
+"""A table's own log is all the state there is: who wrote last, from what, and what others did."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_without_declarations_here_those_beside_the_package_are_used(here: Path)
 
 
 def test_an_environment_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(ConfigError, match="No environment `moon`.*cluster, databricks, local"):
+    with pytest.raises(ConfigError, match=r"No environment `moon`.*cluster, databricks, local"):
         config.settings("hospital", env="moon")
 
 
@@ -94,7 +94,7 @@ def test_all_problems_of_an_environment_come_with_file_and_line(here: Path) -> N
 @pytest.mark.parametrize("threads", [0, -1])
 def test_a_run_needs_a_thread(here: Path, threads: int) -> None:
     declare(here, f"environment: test\nthreads: {threads}\n")
-    with pytest.raises(ConfigError, match="test.yml:2: `threads`"):
+    with pytest.raises(ConfigError, match=r"test\.yml:2: `threads`"):
         config.environment("test")
 
 

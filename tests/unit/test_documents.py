@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from lakehouse.documents import Declared, Document, Problems, load_all, model, parse, read, shown
 from lakehouse.errors import ConfigError
@@ -26,7 +26,7 @@ class Thing(Declared):
 
     name: str
     part: Part = Part(size=1)
-    parts: dict[str, Part] = {}
+    parts: dict[str, Part] = Field(default_factory=dict)
     many: tuple[Part, ...] = ()
 
 

@@ -1,5 +1,7 @@
 """A domain loads whole or not at all, and says everything that is wrong with it at once."""
 
+# ruff: noqa: E501  - a case of a table stands in one line
+
 from __future__ import annotations
 
 import ast

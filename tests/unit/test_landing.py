@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import domain as domains, landing
+from lakehouse import domain as domains
+from lakehouse import landing
 from lakehouse.contracts import Domain
 from lakehouse.errors import LandingError
 from lakehouse.landing import Delivery, Found
@@ -115,7 +116,7 @@ def test_a_landing_folder_that_is_none_is_an_error_with_a_remedy(tmp_path: Path,
 def test_a_folder_that_cannot_be_read_is_an_error(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """Python's rglob skips such folders in silence, and a run would say that there is nothing new."""
+    """Python's rglob skips such folders in silence: a run would say that there is nothing new."""
     put(folder, "things.csv")
     put(folder, "sub/things.csv")
     scandir = os.scandir
