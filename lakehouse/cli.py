@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from delta.exceptions import DeltaConcurrentModificationException
@@ -26,7 +26,7 @@ held = typer.Typer(no_args_is_help=True, help="Rows that broke their contract.")
 app.add_typer(held, name="quarantine")
 
 Returned = TypeVar("Returned")
-DomainName = Annotated[str, typer.Argument(help="A folder in conf/, such as hospital.")]
+DomainName = Annotated[str, typer.Argument(help="A folder in conf/, one per domain.")]
 DomainOption = Annotated[str, typer.Option("--domain", help="A folder in conf/.")]
 SampleIfEmpty = Annotated[
     bool, typer.Option("--sample", help="Make sample files when the landing folder is empty.")
@@ -54,7 +54,7 @@ def guarded(call: Callable[[], Returned]) -> Returned:
         _fail(_worded(error), 1)
 
 
-def _fail(message: str, code: int) -> Any:
+def _fail(message: str, code: int) -> NoReturn:
     console.err.print(message, style="red", markup=False, soft_wrap=True)
     raise typer.Exit(code)
 

@@ -93,17 +93,19 @@ def _from_files(tables: Tables, table: str) -> Iterator[dict[str, Any]]:
     place = tables.path(table)
     assert place is not None
     for log in sorted(place.glob("_delta_log/" + "[0-9]" * 20 + ".json"), reverse=True):
-        for line in log.read_text(encoding="utf-8").splitlines():
-            action = json.loads(line)
-            if info := action.get("commitInfo"):
-                yield {
-                    "version": int(log.stem),
-                    "operation": info.get("operation"),
-                    "timestamp": info.get("timestamp", 0),
-                    "meta": info.get("userMetadata"),
-                    "metrics": info.get("operationMetrics"),
-                }
-                break
+        lines = log.read_text(encoding="utf-8").splitlines()
+        actions = (json.loads(line) for line in lines if line.strip())
+        # commitInfo is optional in Delta: a commit without one is somebody else's.
+        info: dict[str, Any] = next(
+            (action["commitInfo"] for action in actions if "commitInfo" in action), {}
+        )
+        yield {
+            "version": int(log.stem),
+            "operation": info.get("operation"),
+            "timestamp": info.get("timestamp", 0),
+            "meta": info.get("userMetadata"),
+            "metrics": info.get("operationMetrics"),
+        }
 
 
 def _from_history(

@@ -6,6 +6,8 @@ import os
 from datetime import date, datetime, timezone
 from pathlib import Path
 
+from pydantic import Field
+
 from lakehouse import documents
 from lakehouse.documents import Declared, Problems
 from lakehouse.errors import ConfigError
@@ -28,7 +30,7 @@ class Environment(Declared):
     catalog: str | None = None
     spark: dict[str, str] = {}
     session: dict[str, str] = {}
-    threads: int = 2
+    threads: int = Field(2, ge=1)
     bring_delta: bool = False
 
 
@@ -78,13 +80,13 @@ def settings(
 ) -> Run:
     """The frozen settings of one run; what is not given comes from the environment file."""
     chosen = environment(env or os.environ.get("LAKEHOUSE_ENV", "local"))
-    place = warehouse or chosen.catalog or chosen.warehouse.format(domain=domain)
+    place = warehouse or chosen.catalog or _filled(chosen.warehouse, domain)
     if chosen.catalog is None and "://" not in place:
         place = str(Path(place).absolute())
     return Run(
         domain=domain,
         conf=conf_folder(),
-        landing=landing or Path(chosen.landing.format(domain=domain)),
+        landing=landing or Path(_filled(chosen.landing, domain)),
         warehouse=place,
         environment=chosen,
         business_date=_date(business_date),
@@ -93,10 +95,17 @@ def settings(
     )
 
 
+def _filled(place: str, domain: str) -> str:
+    try:
+        return place.format(domain=domain)
+    except (LookupError, ValueError) as error:
+        raise ConfigError(f"{place}: only {{domain}} may stand in braces, not {error}.") from error
+
+
 def _date(text: str | None) -> date:
     if text is None:
         return datetime.now(timezone.utc).date()
     try:
-        return date.fromisoformat(text)
+        return datetime.strptime(text if len(text) == 10 else "", "%Y-%m-%d").date()
     except ValueError as error:
         raise ConfigError(f"--business-date {text}: expected a date like 2025-06-30.") from error

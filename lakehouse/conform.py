@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from lakehouse import contracts
 from lakehouse.contracts import CodeSet, Domain, Entity, Mapping, Rule, Source, snake
-from lakehouse.domain import PLACEHOLDER, columns_in
 from lakehouse.landing import bronze_columns
+from lakehouse.sqltext import PLACEHOLDER, columns_in
 
 PLACE = (
     "_source",
@@ -154,8 +154,7 @@ def _typed(rows: DataFrame, source: Source, entity: Entity, business_date: date)
     rows = rows.select(*PLACE, *parsed).withColumns(derived)
     checks = [(name, F.col(f"_{kind}_{name}"), kind) for name, kind in failed]
     checks += _range_checks(entity, failed, business_date)
-    found = [(name, holds, entity.reason(name, kind)) for name, holds, kind in checks]
-    return _judged(rows, entity, found, business_date)
+    return _judged(rows, entity, checks, business_date)
 
 
 def _parse(
@@ -226,16 +225,17 @@ def _judged(
 ) -> DataFrame:
     """Errors hold the row back; warnings keep it, and blank the column unless a code set spoke."""
 
-    def warns(name: str) -> bool:
+    def warns(name: str, kind: str) -> bool:
         column = entity.columns[name]
-        return column.codes is not None or column.on_invalid == "warn"
+        return kind != "missing" and (column.codes is not None or column.on_invalid == "warn")
 
-    errors = [(holds, reason) for name, holds, reason in found if not warns(name)]
+    named = [(name, holds, kind, entity.reason(name, kind)) for name, holds, kind in found]
+    errors = [(holds, reason) for name, holds, kind, reason in named if not warns(name, kind)]
     errors.append((F.col("_rescued").contains('"_ragged"'), contracts.RAGGED))
     for rule in entity.rules:
         if rule.expect and rule.severity == "quarantine" and not reaches_out(rule):
             errors.append((~at(rule.expect, business_date), rule.id))
-    warnings = [(holds, reason) for name, holds, reason in found if warns(name)]
+    warnings = [(holds, reason) for name, holds, kind, reason in named if warns(name, kind)]
 
     def final(name: str) -> Column:
         value = F.col(name)

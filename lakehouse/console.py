@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -112,7 +112,7 @@ def _notes(result: Result) -> list[str]:
     return notes
 
 
-def rows(header: list[str], body: list[list[object]], title: str | None = None) -> None:
+def rows(header: list[str], body: Sequence[Sequence[object]], title: str | None = None) -> None:
     """Print rows as a table; NULL is shown as such."""
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -184,6 +185,15 @@ class Delivery(Declared):
     pattern: str
     format: str
 
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return value
+
 
 class SourceFile(Declared):
     """How one kind of file of a system becomes rows of one entity."""
@@ -212,7 +222,12 @@ class Source(Declared):
     source: Name
     is_: str = Field("", alias="is")
     encodings: tuple[str, ...] = ("utf-8", "cp1252")
-    delimiters: tuple[str, ...] = (",", ";", "\t", "|")
+    delimiters: tuple[Annotated[str, Field(min_length=1, max_length=1)], ...] = (
+        ",",
+        ";",
+        "\t",
+        "|",
+    )
     nulls: tuple[str, ...] = ()
     files: dict[Name, SourceFile]
     path: Path
@@ -283,9 +298,9 @@ class Domain(Declared):
 
 def normal_form(text: str) -> str:
     """A spelling without case, spaces and punctuation: ` X-Ray `, `x ray` and `XRAY` are one."""
-    return re.sub(r"[\W_]+", "", text.lower())
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", text).lower())
 
 
 def snake(header: str) -> str:
     """A header as a column name: lower case, every run of other characters one underscore."""
-    return re.sub(r"[^0-9a-z]+", "_", header.lower()).strip("_")
+    return re.sub(r"[\W_]+", "_", header.lower()).strip("_")

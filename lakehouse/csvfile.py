@@ -14,9 +14,10 @@ import hashlib
 import io
 import json
 import unicodedata
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +28,8 @@ csv.field_size_limit(2**31 - 1)
 
 CHUNK = 1 << 20
 NUL, NUL_PICTURE = "\0", "\u2400"
+# Put after the last line: a record of its own, unless the text ended inside a quoted field.
+END = "\ufdd0end of text\ufdd1"
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -85,7 +88,7 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def encoding_of(path: Path, candidates: Iterable[str]) -> str | None:
+def encoding_of(path: Path, candidates: Iterable[str], name: str = "") -> str:
     """The byte order mark's encoding, else the first candidate that decodes the whole file.
 
     Raises LandingError when no candidate does, or when the compressed file is damaged.
@@ -93,17 +96,19 @@ def encoding_of(path: Path, candidates: Iterable[str]) -> str | None:
     try:
         with _open(path) as file:
             start = file.read(4)
-        candidates = [name for bom, name in BOMS if start.startswith(bom)] or list(candidates)
-        for name in candidates:
-            if _decodes(path, name):
-                return name
-    except (EOFError, OSError, gzip.BadGzipFile) as error:
+        candidates = [encoding for bom, encoding in BOMS if start.startswith(bom)] or list(
+            candidates
+        )
+        for encoding in candidates:
+            if _decodes(path, encoding):
+                return encoding
+    except (EOFError, OSError, zlib.error) as error:
         raise LandingError(
-            f"{path.name} cannot be read to its end: {error}. Ask for it again."
+            f"{name or path.name} cannot be read to its end: {error}. Ask for it again."
         ) from error
     raise LandingError(
-        f"{path.name} is not text in {' or '.join(candidates)}: declare its encoding in the source "
-        "file, or take it out of the landing folder."
+        f"{name or path.name} is not text in {' or '.join(candidates)}: declare its encoding in "
+        "the source file, or take it out of the landing folder."
     )
 
 
@@ -114,31 +119,13 @@ def _decodes(path: Path, encoding: str) -> bool:
             while chunk := file.read(CHUNK):
                 decoder.decode(chunk)
             decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
+    except UnicodeError:
         return False
     return True
 
 
-class _Lines:
-    """The text lines of a file; `odd` and `last` tell how its quotes stood when it ended."""
-
-    def __init__(self, text: io.TextIOBase) -> None:
-        self.text = text
-        self.odd = False
-        self.last = ""
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self.text:
-            if line.count('"') % 2:
-                self.odd = not self.odd
-            self.last = line
-            yield line.replace(NUL, NUL_PICTURE) if NUL in line else line
-
-    def tore(self, record: list[str]) -> bool:
-        """Whether this last record was still inside a quoted field when the text ended."""
-        if not self.odd:
-            return False
-        return record[-1].endswith(("\n", "\r")) or self.last.count('"') % 2 == 1
+def _lines(text: io.TextIOBase) -> Iterator[str]:
+    return (line.replace(NUL, NUL_PICTURE) if NUL in line else line for line in text)
 
 
 def _is_blank(record: list[str]) -> bool:
@@ -148,7 +135,7 @@ def _is_blank(record: list[str]) -> bool:
 def header_of(path: Path, encoding: str, delimiter: str) -> list[str]:
     """The first record that is not blank, trimmed; empty for a file without one."""
     with _open(path) as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
-        records = csv.reader(iter(_Lines(text)), delimiter=delimiter)
+        records = csv.reader(_lines(text), delimiter=delimiter)
         return [field.strip() for field in next((r for r in records if not _is_blank(r)), [])]
 
 
@@ -165,7 +152,7 @@ def header_names(header: list[str]) -> list[str]:
 def count_records(path: Path, encoding: str, delimiter: str) -> int:
     """Number of data records in the file: all that are not blank, less the header."""
     with _open(path) as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
-        records = csv.reader(iter(_Lines(text)), delimiter=delimiter)
+        records = csv.reader(_lines(text), delimiter=delimiter)
         return max(sum(not _is_blank(record) for record in records) - 1, 0)
 
 
@@ -176,8 +163,7 @@ def batches(path: Path, layout: Layout, size: int = 20_000) -> Iterator[Batch]:
     `_ragged`; so is the last record of a text that ends inside a quoted field.
     """
     with _open(path) as raw, io.TextIOWrapper(raw, layout.encoding, newline="") as text:
-        source = _Lines(text)
-        reader = csv.reader(iter(source), delimiter=layout.delimiter)
+        reader = csv.reader(chain(_lines(text), [END]), delimiter=layout.delimiter)
         next((r for r in reader if not _is_blank(r)), None)
         row = 0
         while True:
@@ -186,11 +172,22 @@ def batches(path: Path, layout: Layout, size: int = 20_000) -> Iterator[Batch]:
             if not chunk:
                 return
             lines = _first_lines(chunk, before, reader.line_num)
-            kept = [(line, r) for line, r in zip(lines, chunk, strict=True) if not _is_blank(r)]
+            torn = _cut_end(chunk)
+            kept = [(line, r) for line, r in zip(lines, chunk, strict=False) if not _is_blank(r)]
             if kept:
-                torn = len(chunk) < size and source.tore(kept[-1][1])
                 yield _batch(row, kept, layout, torn)
             row += len(kept)
+
+
+def _cut_end(chunk: list[list[str]]) -> bool:
+    """Take the end mark out of the chunk; whether it stood inside a field, so a quote is open."""
+    if not chunk[-1] or not chunk[-1][-1].endswith(END):
+        return False
+    last = chunk.pop()
+    if last == [END]:
+        return False
+    chunk.append([*last[:-1], last[-1].removesuffix(END)])
+    return not _is_blank(chunk[-1])
 
 
 def _first_lines(chunk: list[list[str]], before: int, after: int) -> list[int]:
@@ -208,12 +205,12 @@ def _breaks(field: str) -> int:
 
 
 def _batch(row: int, kept: list[tuple[int, list[str]]], layout: Layout, torn: bool) -> Batch:
-    records = [record for _, record in kept]
+    records: list[list[str | None]] = [list(record) for _, record in kept]
     rescued: list[dict[str, object] | None] = [None] * len(records)
     for at, record in enumerate(records):
         if len(record) != layout.width or (torn and at == len(records) - 1):
             rescued[at] = {"_ragged": record}
-            records[at] = (record + [None] * layout.width)[: layout.width]  # type: ignore[list-item]
+            records[at] = [*record, *[None] * layout.width][: layout.width]
     by_place: list[list[str | None]] = [list(column) for column in zip(*records, strict=True)]
     for name, place in layout.extras:
         for at, value in enumerate(by_place[place]):

@@ -1,4 +1,4 @@
-"""A Spark data source over `csvfile`: one partition per file, Arrow batches, every field a string."""
+"""A Spark data source over `csvfile`: one partition per file, every field a string."""
 
 from __future__ import annotations
 

@@ -20,12 +20,13 @@ def deduplicated(rows: DataFrame, entity: Entity) -> DataFrame:
     order of arrival takes part, so any order of loading gives the same winner.
     """
     keys = [F.col(name) for name in entity.key]
-    latest = [F.col("_delivered_at").desc(), F.col("_file").desc(), F.col("_row").asc()]
-    copies = Window.partitionBy(*keys, "_source", "_row_hash").orderBy(*latest)
+    place = [F.col("_source"), F.col("_file").desc(), F.col("_file_hash"), F.col("_row")]
+    delivered = F.col("_delivered_at").desc()
+    copies = Window.partitionBy(*keys, "_source", "_row_hash").orderBy(delivered, *place)
     rows = rows.repartition(*keys).withColumn("_copy", F.row_number().over(copies))
     competes = (F.col("_copy") == 1) & (F.size(ERRORS) == 0)
-    order = [*declared_order(entity), *latest[:1], F.col(FILLED).desc(), F.col("_row_hash").asc()]
-    rivals = Window.partitionBy(*keys, "_competes").orderBy(*order)
+    order = [*declared_order(entity), delivered, F.col(FILLED).desc(), F.col("_row_hash")]
+    rivals = Window.partitionBy(*keys, "_competes").orderBy(*order, *place)
     rows = rows.withColumn("_competes", competes)
     rows = rows.withColumn("_rank", F.row_number().over(rivals))
     fate = (

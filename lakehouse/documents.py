@@ -14,6 +14,8 @@ from lakehouse.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+# The same language either way; where PyYAML was built with libyaml it is ten times faster.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Declared(BaseModel):
@@ -33,7 +35,8 @@ class Document:
     def line(self, where: KeyPath) -> int:
         """Line of the key, or of its nearest parent that stands in the text."""
         while where and where not in self.lines:
-            where = where[:-1]
+            named = (*where[:-1], str(where[-1]))
+            where = named if named in self.lines else where[:-1]
         return self.lines.get(where, 1)
 
 
@@ -50,8 +53,9 @@ class Problems:
     def stop_if_any(self, subject: str) -> None:
         """Raise one ConfigError that lists every problem found, in file order."""
         if self.found:
-            listed = "\n  ".join(dict.fromkeys(self.found))
-            raise ConfigError(f"{subject}: {len(self.found)} problem(s)\n  {listed}")
+            found = list(dict.fromkeys(self.found))
+            listed = "\n  ".join(found)
+            raise ConfigError(f"{subject}: {len(found)} problem(s)\n  {listed}")
 
 
 def shown(path: Path) -> str:
@@ -97,19 +101,28 @@ def parse(text: str, path: Path, problems: Problems, first_line: int = 1) -> Doc
     """The document in a YAML text; a syntax error or repeated key is noted as a problem."""
     lines: dict[KeyPath, int] = {}
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = LOADER(text)
+        node = loader.get_single_node()
+        data = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = mark.line + first_line if mark else first_line
-        document = Document(path, {}, {(): at})
+        document = Document(path, None, {(): at})
         problems.add(document, (), f"not valid YAML: {getattr(error, 'problem', error)}")
+        return document
+    try:
+        repeated = _repeated_keys(node) if node is not None else []
+    except RecursionError:
+        document = Document(path, None, {(): first_line})
+        problems.add(
+            document, (), "not valid here: a part of it contains itself (`*` inside its `&`)"
+        )
         return document
     if node is not None:
         _walk(node, (), lines, first_line)
-        for key in _repeated_keys(node):
-            at = key.start_mark.line + first_line
-            problems.found.append(f"{shown(path)}:{at}: key `{_scalar(key)}` stands twice")
+    for key in repeated:
+        at = key.start_mark.line + first_line
+        problems.found.append(f"{shown(path)}:{at}: key `{_scalar(key)}` stands twice")
     return Document(path, data if data is not None else {}, lines)
 
 
@@ -118,15 +131,22 @@ def read(path: Path, problems: Problems) -> Document:
     try:
         return parse(path.read_text(encoding="utf-8"), path, problems)
     except UnicodeDecodeError as error:
-        document = Document(path, {}, {(): 1})
+        document = Document(path, None, {(): 1})
         problems.add(document, (), f"not UTF-8 text: {error.reason} at byte {error.start}")
         return document
 
 
 def model(kind: type[Model], document: Document, problems: Problems, **extra: Any) -> Model | None:
     """The document as a declaration of this kind, or None when something in it is wrong."""
+    if document.data is None:  # its problem is noted already
+        return None
     if not isinstance(document.data, dict):
         problems.add(document, (), "expected a mapping of keys")
+        return None
+    ours = [key for key in extra if key in document.data]
+    for key in ours:
+        problems.add(document, (key,), f"unknown key `{key}`")
+    if ours:
         return None
     try:
         return kind.model_validate({**document.data, **extra})

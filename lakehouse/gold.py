@@ -56,16 +56,16 @@ def _first(error: AnalysisException | ParseException) -> str:
     return str(error).strip().splitlines()[0].strip()
 
 
-def build(writer: Writer, table: GoldTable, meta: dict[str, Any], exists: bool) -> None:
-    """Write one gold table.
+def build(writer: Writer, table: GoldTable, meta: dict[str, Any], fresh: bool) -> None:
+    """Write one gold table, made anew when it is new or its definition changed.
 
-    A dimension or fact that exists is synced by its grain, so that its change feed shows just what
+    Otherwise a dimension or fact is synced by its grain, so that its change feed shows just what
     changed. A view is replaced, sorted by its Z-order columns: within one file that is the same
     order that OPTIMIZE would give, without a second commit.
     """
     rows = query(writer, table)
     name = f"gold.{table.name}"
-    if table.kind != "view" and exists and _same_columns(writer, name, rows):
+    if table.kind != "view" and not fresh and _same_columns(writer, name, rows):
         writer.sync(name, rows, table.grain, meta)
         return
     if table.kind == "view":

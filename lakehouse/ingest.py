@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -12,7 +11,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import commits
 from lakehouse.csvsource import FORMAT, CsvSource, FilePart
-from lakehouse.errors import BalanceError
+from lakehouse.errors import BalanceError, ConcurrencyError
 from lakehouse.landing import Delivery
 from lakehouse.merge import Writer
 from lakehouse.tables import Tables
@@ -87,10 +86,10 @@ def load(
     rows = read(writer.spark, deliveries, run_id)
     said = [{"file": d.file, "file_hash": d.file_hash, "rows": d.rows} for d in deliveries]
     meta = commits.metadata(run_id, definition, {}, files=said)
-    if writer.tables.exists(writer.spark, table):
-        content = "".join(sorted(delivery.file_hash for delivery in deliveries))
-        once = (f"lakehouse:{table}:{hashlib.sha256(content.encode()).hexdigest()}", 1)
-        writer.append(table, rows, meta, once)
+    before = commits.state(writer.spark, writer.tables, table)
+    if before is not None:
+        # Of two runs that saw the same version one appends; for the other the files are known.
+        writer.append(table, rows, meta, (f"lakehouse:{table}", before.version + 1))
     else:
         private = [column for column in rows.columns if column not in CONTROL]
         writer.create(table, rows, meta, private=private, change_feed=False)
@@ -100,7 +99,9 @@ def load(
 def _check(writer: Writer, table: str, expected: int, run_id: str) -> None:
     state = commits.state(writer.spark, writer.tables, table)
     if state is None or state.meta.get("run_id") != run_id:
-        return
+        raise ConcurrencyError(
+            f"{table}: another run loaded files at the same time. Nothing is lost; run again."
+        )
     written = int(state.metrics.get("numOutputRows", -1))
     if written != expected:
         raise BalanceError(

@@ -15,8 +15,8 @@ from pathlib import Path
 from lakehouse import csvfile
 from lakehouse.contracts import Domain, Source, SourceFile, snake
 from lakehouse.csvfile import Layout
-from lakehouse.domain import columns_in
 from lakehouse.errors import LakehouseError, LandingError
+from lakehouse.sqltext import columns_in
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,18 @@ def _by_name(domain: Domain, path: Path) -> list[tuple[Source, str]]:
 def _delivery(
     path: Path, name: str, file_hash: str, candidates: list[tuple[Source, str]], found: Found
 ) -> Delivery | None:
-    if path.stat().st_size == 0:
-        found.notes.append(f"{name}: the file is empty")
-        return None
-    fits = [_fit(path, source, entity) for source, entity in candidates]
+    encodings = {
+        source.encodings: csvfile.encoding_of(path, source.encodings, name)
+        for source in {source.source: source for source, _ in candidates}.values()
+    }
+    fits = [
+        _fit(path, encodings[source.encodings], source, entity) for source, entity in candidates
+    ]
     fits.sort(key=lambda fit: (bool(fit.missing), -fit.known))
     best = fits[0]
+    if not best.header:
+        found.notes.append(f"{name}: the file is empty")
+        return None
     if best.missing:
         raise LandingError(_missing(name, best))
     if len(fits) > 1 and not fits[1].missing and fits[1].known == best.known:
@@ -159,8 +165,7 @@ class _Fit:
         return (*added, *[f"{name}: column `{h}` is missing, it becomes NULL" for h in self.absent])
 
 
-def _fit(path: Path, source: Source, entity: str) -> _Fit:
-    encoding = csvfile.encoding_of(path, source.encodings)
+def _fit(path: Path, encoding: str, source: Source, entity: str) -> _Fit:
     fits = [
         _fit_header(source, entity, encoding, d, csvfile.header_of(path, encoding, d))
         for d in source.delimiters
@@ -176,7 +181,7 @@ def _fit_header(
     positions: dict[str, int | None] = {}
     for column in bronze_columns(file):
         spellings = _spellings(file, column)
-        positions[column] = next((at for at, name in enumerate(names) if name in spellings), None)
+        positions[column] = next((names.index(name) for name in spellings if name in names), None)
     taken = set(positions.values())
     absent = [column for column, at in positions.items() if at is None]
     needed = _needed(file)
@@ -185,7 +190,9 @@ def _fit_header(
         delimiter=delimiter,
         width=len(header),
         positions=tuple(positions.values()),
-        extras=tuple((header[at] or names[at], at) for at in range(len(names)) if at not in taken),
+        extras=tuple(
+            (_label(header, names, at), at) for at in range(len(names)) if at not in taken
+        ),
     )
     return _Fit(
         source=source,
@@ -198,18 +205,30 @@ def _fit_header(
     )
 
 
-def _spellings(file: SourceFile, column: str) -> set[str]:
-    """The column's own name and the aliases that a mapping gives it."""
-    aliases = {column}
+def _label(header: list[str], names: list[str], at: int) -> str:
+    """An undeclared column's name in `_rescued`: its header, or a number where that is unclear."""
+    text = header[at]
+    clear = (
+        text
+        and text[0] != "_"
+        and header.count(text) == 1
+        and text not in (*names[:at], *names[at + 1 :])
+    )
+    return text if clear else names[at]
+
+
+def _spellings(file: SourceFile, column: str) -> list[str]:
+    """The column's own name and the aliases that a mapping gives it, in order."""
+    aliases = [column]
     for mapping in file.columns.values():
-        names = {snake(name) for name in mapping.from_}
+        names = [snake(name) for name in mapping.from_]
         if column in names:
-            aliases |= names
+            aliases += names
     return aliases
 
 
 def _needed(file: SourceFile) -> set[str]:
-    """Bronze columns without which a file cannot be understood: all that are mapped, not optional."""
+    """Bronze columns without which a file is refused: all that are mapped and not optional."""
     needed: set[str] = set()
     for mapping in file.columns.values():
         if not mapping.optional:
@@ -221,10 +240,17 @@ def _needed(file: SourceFile) -> set[str]:
 def _missing(name: str, fit: _Fit) -> str:
     header = ", ".join(fit.header)
     if not header.isprintable():
-        return f"{name} is not a text table: its first line has control characters. Take it out of the landing folder."
+        return (
+            f"{name} is not a text table: its first line has control characters. Take it out of "
+            "the landing folder."
+        )
+    if not fit.known:
+        header = f"none of its {len(fit.header)} columns is known, perhaps there is no header line"
+    else:
+        header = f"found: {header[:300]}"
     return (
         f"{name} cannot be loaded: its header has no column `{'`, `'.join(fit.missing)}` "
-        f"(found: {header[:300]}). Expected by source {fit.source.source}, {fit.source.path.name}; "
+        f"({header}). Expected by source {fit.source.source}, {fit.source.path.name}; "
         "if the column was renamed, add the new name there as an alias."
     )
 
@@ -239,5 +265,12 @@ def _delivered_at(path: Path, file: SourceFile) -> datetime:
                 f"{file.delivered_on.pattern} in its name."
             )
         text = match.group(1) if match.groups() else match.group(0)
-        return datetime.strptime(text, file.delivered_on.format).replace(tzinfo=timezone.utc)
+        try:
+            moment = datetime.strptime(text, file.delivered_on.format)
+        except ValueError as error:
+            raise LandingError(
+                f"{path.name} does not say when it was delivered: `{text}` is no "
+                f"{file.delivered_on.format}."
+            ) from error
+        return moment.replace(tzinfo=timezone.utc)
     return datetime.fromtimestamp(path.stat().st_mtime, tz=timezone.utc)

@@ -7,6 +7,7 @@ variables for a session started from Python. Settings travel as a spark-defaults
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -39,7 +40,7 @@ exec() {{
 """
 
 
-# Spark logs a failed task with its values, which may identify a person; failures come to us as errors.
+# Spark logs a failed task with its values, which may identify a person; we get them as errors.
 QUIET_LOG = """\
 rootLogger.level = fatal
 rootLogger.appenderRef.stderr.ref = stderr
@@ -81,7 +82,8 @@ def java() -> tuple[Path, bool]:
     """Home of a Java runtime of version 17 or later, and whether it has the vector module."""
     for home in _java_homes():
         release = _release(home)
-        if release and int(release.get("JAVA_VERSION", "0").split(".")[0]) >= OLDEST_JAVA:
+        number = re.match(r"\d+", release.get("JAVA_VERSION", ""))
+        if number and int(number.group()) >= OLDEST_JAVA:
             return home, VECTOR in release.get("MODULES", VECTOR)
     raise LakehouseError(
         f"No Java {OLDEST_JAVA} or later was found in JAVA_HOME or on the PATH. Install one, or "
@@ -123,14 +125,14 @@ def delta_jars(has_vector: bool = True) -> list[Path]:
     if delta.startswith("4.0."):
         artifact = "delta-spark_2.13"
     folder = cache() / "jars" / f"{artifact}-{delta}"
-    if not folder.is_dir():
+    if not any(folder.glob("*.jar")):
         _resolve(f"io.delta:{artifact}:{delta}", folder, has_vector)
     return sorted(folder.glob("*.jar"))
 
 
 def _resolve(package: str, folder: Path, has_vector: bool) -> None:
     print(f"Fetching {package} (once)", file=sys.stderr)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _make(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         scratch = Path(temporary)
         (scratch / "nothing.py").touch()
@@ -158,7 +160,8 @@ def _resolve(package: str, folder: Path, has_vector: bool) -> None:
         ready.mkdir()
         for jar in found:
             jar.rename(ready / jar.name)
-        if not folder.is_dir():
+        # Another run may have been quicker: then the folder is there and full.
+        with contextlib.suppress(OSError):
             ready.rename(folder)
 
 
@@ -167,11 +170,21 @@ def _conf_folder(settings: dict[str, str], has_vector: bool) -> Path:
     script = "" if has_vector else WITHOUT_VECTOR
     name = hashlib.sha256((defaults + script + QUIET_LOG).encode()).hexdigest()[:16]
     folder = cache() / "spark-conf" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     _write(folder / "spark-defaults.conf", defaults)
     _write(folder / "spark-env.sh", script)
     _write(folder / "log4j2.properties", QUIET_LOG)
     return folder
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakehouseError(
+            f"The cache folder {folder} cannot be made: {error.strerror}. Name one that can be "
+            "written in LAKEHOUSE_CACHE."
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -56,22 +56,24 @@ class Outcome:
 
 
 def check_census(
-    table: str, census: Census, bronze: Iterable[DataFrame], deliveries: Iterable[Delivery]
+    table: str, census: Census, bronze: Iterable[DataFrame], counted: Iterable[dict[str, Any]]
 ) -> None:
     """Raise BalanceError unless every bronze row, and every record of each file, has one fate.
 
-    Bronze rows come from the tables' own counts, records from the files as counted before Spark
+    Bronze rows come from the tables' own counts, records from the files as `counted` before Spark
     read them: two numbers that the census did not make.
     """
+    placed: dict[str, int] = {}
+    for (_, _, file_hash), counts in census.fates.items():
+        placed[file_hash] = placed.get(file_hash, 0) + sum(counts.values())
     stored = sum(rows.count() for rows in bronze)
     if stored != census.rows:
         raise BalanceError(f"{table}: bronze holds {stored} rows, {census.rows} have a fate.")
-    for delivery in deliveries:
-        counts = census.fates.get((delivery.source, delivery.file, delivery.file_hash), {})
-        if sum(counts.values()) != delivery.rows:
+    for file in counted:
+        if placed.get(file["file_hash"], 0) != file["rows"]:
             raise BalanceError(
-                f"{table}: {delivery.file} holds {delivery.rows} records, "
-                f"{sum(counts.values())} have a fate ({counts})."
+                f"{table}: {file['file']} holds {file['rows']} records, "
+                f"{placed.get(file['file_hash'], 0)} have a fate."
             )
 
 
@@ -85,9 +87,12 @@ def check_commit(writer: Writer, table: str, census: Census) -> None:
         made = tuple(int(metrics[name]) for name in names)
     else:
         rows = sum(census.total(fate) for fate in ("inserted", "updated", "unchanged"))
-        said, made = (rows,), (int(metrics.get("numOutputRows", 0)),)
+        said, made = (rows, 0, 0), (int(metrics.get("numOutputRows", 0)), 0, 0)
     if said != made:
-        raise BalanceError(f"{table}: {said} rows were to be written, the commit says {made}.")
+        raise BalanceError(
+            f"{table}: {said} rows were to be inserted, updated and "
+            f"deleted, the commit says {made}."
+        )
 
 
 def rows(

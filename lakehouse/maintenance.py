@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
-from lakehouse import commits, domain as domains
+from lakehouse import commits
+from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.gold import CLUSTERED
 from lakehouse.merge import Writer

@@ -56,7 +56,7 @@ class Writer:
     def append(
         self, table: str, rows: DataFrame, meta: dict[str, Any], once: tuple[str, int]
     ) -> None:
-        """Add the rows, unless the transaction `once` (application, version) was committed before."""
+        """Add the rows, unless the transaction `once` (application, version) was made before."""
         self._say(meta)
         application, version = once
         (

@@ -15,8 +15,8 @@ from lakehouse import commits
 from lakehouse.commits import State
 from lakehouse.config import Run
 from lakehouse.contracts import Domain, Entity, GoldTable, Source
-from lakehouse.domain import PLACEHOLDER
 from lakehouse.errors import ConfigError
+from lakehouse.sqltext import PLACEHOLDER
 from lakehouse.tables import Tables
 
 # Part of every silver and gold definition: raise it when the engine computes something otherwise.
@@ -62,17 +62,16 @@ def steps(domain: Domain) -> dict[str, Step]:
     for name in sorted(_code_sets_read(domain)):
         found[f"codes.{name}"] = Step(f"codes.{name}", (), _hash(domain.codes[name].codes))
     for source in domain.sources.values():
-        for entity, file in source.files.items():
-            table = f"bronze.{domain.bronze_name(source.source, entity)}"
-            found[table] = Step(table, (), _hash(file.model_dump(mode="json")))
+        for name, file in source.files.items():
+            bronze = f"bronze.{domain.bronze_name(source.source, name)}"
+            found[bronze] = Step(bronze, (), _hash(file.model_dump(mode="json")))
     for entity in domain.entities.values():
-        step = _silver(domain, entity)
-        found[step.table] = step
+        found[f"silver.{entity.entity}"] = _silver(domain, entity)
     for table in domain.gold.values():
-        step = Step(f"gold.{table.name}", table.reads, _hash(_gold_text(table)))
-        found[step.table] = step
+        gold = f"gold.{table.name}"
+        found[gold] = Step(gold, table.reads, _hash(_gold_text(table)))
     order = TopologicalSorter({step.table: step.inputs for step in found.values()}).static_order()
-    return {table: found[table] for table in order if table in found}
+    return {name: found[name] for name in order if name in found}
 
 
 def _code_sets_read(domain: Domain) -> set[str]:
@@ -111,7 +110,7 @@ def _columns(source: Source, entity: Entity) -> dict[str, Any]:
 def _gold_text(table: GoldTable) -> dict[str, Any]:
     return {
         "sql": table.sql.partition("*/")[2],
-        "columns": {name: column.type for name, column in table.columns.items()},
+        "columns": {name: [column.type, column.phi] for name, column in table.columns.items()},
         "layout": [table.kind, table.grain, table.partition_by, table.zorder_by, table.version],
     }
 

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from lakehouse.conform import ERRORS, WARNINGS, at, reaches_out, reasons
 from lakehouse.contracts import PARENT_QUARANTINED, Entity
 from lakehouse.dedupe import ACCEPTED, FATE, QUARANTINED
-from lakehouse.domain import columns_in
+from lakehouse.sqltext import columns_in
 
 Read = Callable[[str], DataFrame | None]
 

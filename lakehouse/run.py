@@ -13,13 +13,16 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse import commits, domain as domains, gold, ingest, landing, ledger, plan, silver
+from lakehouse import commits, gold, ingest, landing, ledger, plan, silver
+from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.contracts import Domain, Entity
+from lakehouse.errors import ConfigError
 from lakehouse.landing import Found
 from lakehouse.ledger import Outcome
 from lakehouse.merge import Writer
 from lakehouse.plan import Step, Verdict
+from lakehouse.quality import Read
 from lakehouse.session import fork
 from lakehouse.tables import Tables
 
@@ -134,7 +137,7 @@ class _Work:
         graph = TopologicalSorter(_graph(steps))
         graph.prepare()
         outcomes: dict[str, Outcome] = {}
-        running: dict[Future[Outcome], str] = {}
+        running: dict[Future[Outcome | None], str] = {}
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
             try:
                 while graph.is_active():
@@ -214,29 +217,29 @@ class _Work:
             self._rank(writer, step)
         if step.table not in self.aside:
             self._create_silver(writer, entity, silver.empty(writer.spark, entity), meta)
-            return Outcome(step.table, verdict.status, "no file was ever delivered", 0)
+            note = "no file was ever delivered"
+            return Outcome(step.table, verdict.status, note, 0, notes=[note])
         read = silver.reader(writer.spark, self.tables)
         ranked = writer.put_back(step.table, self.run.run_id, self.aside[step.table])
         rows = silver.judged(ranked, self.domain, entity, read, self.run.business_date)
         same_shape = state is not None and verdict.status != "redefined"
         existing = read(step.table) if same_shape else None
         census = silver.census(rows, entity, existing)
-        ledger.check_census(
-            step.table, census, self._bronze_of(entity, read), self._delivered(entity, found)
-        )
+        bronze = self._bronze_of(entity)
+        frames = [frame for table in bronze if (frame := read(table)) is not None]
+        ledger.check_census(step.table, census, frames, self._counted(writer, bronze))
         self._write_quarantine(writer, entity, rows, census, read, meta)
         self._write_silver(writer, entity, rows, census, existing is not None, meta, state)
         return _silver_outcome(step.table, verdict, census)
 
-    def _bronze_of(self, entity: Entity, read: silver.Read) -> list[DataFrame]:
-        names = [
-            self.domain.bronze_name(s.source, entity.entity)
-            for s in self.domain.feeds(entity.entity)
-        ]
-        return [frame for name in names if (frame := read(f"bronze.{name}")) is not None]
+    def _bronze_of(self, entity: Entity) -> list[str]:
+        sources = self.domain.feeds(entity.entity)
+        return [f"bronze.{self.domain.bronze_name(s.source, entity.entity)}" for s in sources]
 
-    def _delivered(self, entity: Entity, found: Found) -> list[landing.Delivery]:
-        return [d for d in found.deliveries if d.entity == entity.entity and d.rows]
+    def _counted(self, writer: Writer, bronze: list[str]) -> list[dict[str, Any]]:
+        """The files of the newest bronze commits with the records counted in them."""
+        states = [commits.state(writer.spark, self.tables, table) for table in bronze]
+        return [file for state in states if state for file in state.meta.get("files", [])]
 
     def _write_quarantine(
         self,
@@ -244,13 +247,15 @@ class _Work:
         entity: Entity,
         rows: DataFrame,
         census: silver.Census,
-        read: silver.Read,
+        read: Read,
         meta: dict[str, Any],
     ) -> None:
         table = f"quarantine.{entity.entity}"
         state = commits.state(writer.spark, self.tables, table)
-        before = state.meta.get("digest") if state else silver.Census().digest
-        if census.digest == before:
+        same = {"digest": census.digest, "definition": meta["definition"]}
+        if state is None and not census.held:
+            return
+        if state and all(state.meta.get(k) == v for k, v in same.items()):
             return
         held = silver.held(rows, self.domain, entity, read)
         meta = {**meta, "digest": census.digest}
@@ -304,17 +309,25 @@ class _Work:
     def _gold_step(self, step: Step, found: Found) -> Outcome:
         table = self.domain.gold[step.name]
         writer = self.writer()
-        verdict, state, inputs = plan.verdict(writer.spark, self.tables, step, self.run)
+        verdict, _, inputs = plan.verdict(writer.spark, self.tables, step, self.run)
         if not verdict.due:
             return Outcome(step.table, "fresh")
+        self._check_inputs(step, inputs)
         meta = commits.metadata(self.run.run_id, step.definition, inputs)
-        gold.build(writer, table, meta, state is not None)
+        gold.build(writer, table, meta, fresh=verdict.status in ("new", "redefined"))
         after = commits.state(writer.spark, self.tables, step.table)
         assert after is not None
         return _gold_outcome(step.table, verdict, after)
 
+    def _check_inputs(self, step: Step, inputs: dict[str, int]) -> None:
+        if absent := [table for table in step.inputs if table not in inputs]:
+            raise ConfigError(
+                f"{step.table} reads {', '.join(absent)}, not built yet: run without --only, or "
+                "build that first."
+            )
+
     def _cluster(self, step: Step) -> None:
-        """OPTIMIZE a table written since it was last clustered, beside those that already read it."""
+        """OPTIMIZE a table written since it was last clustered, beside those that read it."""
         writer = self.writer()
         state = commits.state(writer.spark, self.tables, step.table)
         table = self.domain.gold[step.name]

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.conform import ERRORS, WARNINGS, conformed
 from lakehouse.contracts import SUPERSEDED, Domain, Entity
-from lakehouse.dedupe import ACCEPTED, FATE, QUARANTINED, SUPERSEDED as LOST, deduplicated
+from lakehouse.dedupe import ACCEPTED, FATE, QUARANTINED, deduplicated
+from lakehouse.dedupe import SUPERSEDED as LOST
 from lakehouse.quality import Read, referred
 from lakehouse.tables import Tables
 

@@ -51,9 +51,7 @@ def check_against_key(house: House, answers: Path) -> None:
 
 
 def counted(house: House, entity: str) -> dict[str, int]:
-    held = dict(
-        house.rows(f"select severity, count(*) from quarantine.{entity} group by severity")
-    )
+    held = dict(house.rows(f"select severity, count(*) from quarantine.{entity} group by severity"))
     return {
         "accepted": house.rows(f"select count(*) from silver.{entity}")[0][0],
         "superseded": held.get("info", 0),
@@ -65,8 +63,8 @@ def counted(house: House, entity: str) -> dict[str, int]:
 def reasons(house: House, entity: str) -> dict[str, int]:
     return dict(
         house.rows(
-            f"""select reason, count(*) from quarantine.{entity} lateral view explode(reasons) as reason
-            where severity = 'error' group by reason"""
+            f"""select reason, count(*) from quarantine.{entity}
+            lateral view explode(reasons) as reason where severity = 'error' group by reason"""
         )
     )
 
@@ -74,8 +72,8 @@ def reasons(house: House, entity: str) -> dict[str, int]:
 def warnings(house: House, entity: str) -> dict[str, int]:
     return dict(
         house.rows(
-            f"""select warning, count(*) from silver.{entity} lateral view explode(_warnings) as warning
-            group by warning"""
+            f"""select warning, count(*) from silver.{entity}
+            lateral view explode(_warnings) as warning group by warning"""
         )
     )
 
@@ -103,7 +101,9 @@ def check_view(house: House, path: Path) -> None:
         expected = list(csv.DictReader(file))
     columns = ", ".join(f"`{name}`" for name in expected[0])
     found = house.rows(f"select {columns} from gold.{path.stem}")
-    estimates = {at for at, name in enumerate(expected[0]) if name in ("median_cost", "stddev_cost")}
+    estimates = {
+        at for at, name in enumerate(expected[0]) if name in ("median_cost", "stddev_cost")
+    }
     left = Counter(rounded(row, estimates) for row in found)
     right = Counter(rounded(tuple(row.values()), estimates) for row in expected)
     assert left == right, path.stem
@@ -130,7 +130,9 @@ def test_running_again_commits_nothing(house: House, first: dict[str, int]) -> N
     assert house.versions() == first
 
 
-def test_every_commit_tells_its_origin(house: House, first: dict[str, int], hospital: Domain) -> None:
+def test_every_commit_tells_its_origin(
+    house: House, first: dict[str, int], hospital: Domain
+) -> None:
     for table in first:
         if table.startswith("ops."):
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse import domain as domains
+from lakehouse import sqltext
 from lakehouse.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -400,7 +401,7 @@ def test_the_default_source_bears_plain_bronze_names_and_others_their_own() -> N
     ],
 )
 def test_the_columns_of_an_expression_are_found(sql: str, columns: list[tuple[str, str]]) -> None:
-    assert domains.columns_in(sql) == columns
+    assert sqltext.columns_in(sql) == columns
 
 
 # -- what the source code promises -----------------------------------------------------------------

@@ -14,6 +14,7 @@ import yaml
 from sqlglot import exp
 
 from lakehouse import domain as domains
+from lakehouse import sqltext
 from lakehouse.contracts import Domain, GoldTable
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +160,7 @@ def test_a_column_keeps_the_phi_class_it_has_where_it_comes_from(name: str) -> N
 @pytest.mark.parametrize("name", TABLES)
 def test_reads_are_the_tables_of_the_sql_each_once(name: str) -> None:
     table = HOSPITAL.gold[name]
-    assert set(table.reads) == domains.tables_in(tree(table))
+    assert set(table.reads) == sqltext.tables_in(tree(table))
     assert len(set(table.reads)) == len(table.reads)
 
 

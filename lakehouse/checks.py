@@ -1,0 +1,247 @@
+"""Whether the declarations of a domain fit together; every misfit is noted with file and line."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from lakehouse.contracts import Domain, Entity, GoldTable, Source, snake
+from lakehouse.documents import Document, KeyPath, Problems, shown
+from lakehouse.sqltext import PLACEHOLDER, columns_in, tables_in
+
+# What every row has beside its entity's columns and may be ordered by.
+ORDERABLE = ("_delivered_at", "_file", "_line", "_row", "_row_hash", "_source")
+
+
+class Checks:
+    """The checks across the files of one domain, with the documents to point into."""
+
+    def __init__(
+        self,
+        domain: Domain,
+        folder: Path,
+        problems: Problems,
+        documents: dict[Path, Document],
+    ) -> None:
+        self.domain = domain
+        self.folder = folder
+        self.problems = problems
+        self.documents = documents
+
+    def _problem(self, path: Path, where: KeyPath, what: str) -> None:
+        self.problems.add(self.documents[path], where, what)
+
+    def all(self) -> None:
+        """Note everything that does not fit together."""
+        for entity in self.domain.entities.values():
+            self._entity(entity)
+        for source in self.domain.sources.values():
+            self._source(source)
+        for table in self.domain.gold.values():
+            self._gold(table)
+        if self.domain.default_source not in self._named("sources/*.yml"):
+            self._problem(
+                self.domain.path / "domain.yml",
+                ("default_source",),
+                f"no source `{self.domain.default_source}` in sources/",
+            )
+        self._cycles()
+
+    def _entity(self, entity: Entity) -> None:
+        self._known(entity, entity.key, ("key",))
+        self._known(entity, entity.partition_by, ("partition_by",))
+        self._order(entity)
+        for name in entity.columns:
+            self._column(entity, name)
+        for index, rule in enumerate(entity.rules):
+            self._known(entity, rule.unique, ("rules", index, "unique"))
+            if rule.expect:
+                self._sql(entity, rule.expect, ("rules", index, "expect"))
+
+    def _known(self, entity: Entity, names: Iterable[str], where: KeyPath) -> None:
+        for name in names:
+            if name not in entity.columns:
+                self._problem(entity.path, where, f"`{name}` is no column of this entity")
+
+    def _order(self, entity: Entity) -> None:
+        for term in entity.order_by:
+            parts = re.fullmatch(r"(\w+)( +(asc|desc))?", term, re.IGNORECASE)
+            if parts is None:
+                self._problem(
+                    entity.path,
+                    ("order_by",),
+                    f"`{term}`: expected `column` or `column desc` in order_by",
+                )
+            elif parts.group(1) not in ORDERABLE:
+                self._known(entity, [parts.group(1)], ("order_by",))
+
+    def _column(self, entity: Entity, name: str) -> None:
+        where, column = ("columns", name), entity.columns[name]
+        if name in entity.key and not column.required:
+            self._problem(entity.path, where, f"key `{name}` must be `required: true`")
+        if column.codes and column.codes not in self.domain.codes:
+            self._problem(entity.path, (*where, "codes"), f"no code set `{column.codes}`")
+        self._bounds(entity, name)
+        if column.references:
+            self._reference(entity, name, column.references)
+        for key in ("impute", "derive"):
+            if sql := getattr(column, key):
+                self._sql(entity, sql, (*where, key))
+
+    def _bounds(self, entity: Entity, name: str) -> None:
+        column = entity.columns[name]
+        for key in ("min", "max"):
+            bound = getattr(column, key)
+            if bound is not None and not _is_bound(str(bound), column.type):
+                self._problem(
+                    entity.path, ("columns", name, key), f"`{bound}` is no bound of a {column.type}"
+                )
+
+    def _reference(self, entity: Entity, name: str, parent: str) -> None:
+        where = ("columns", name, "references")
+        if parent not in self.domain.entities:
+            if parent not in self._named("entities/*.yml"):
+                self._problem(entity.path, where, f"no entity `{parent}`")
+        elif len(self.domain.entities[parent].key) > 1:
+            self._problem(entity.path, where, f"`{parent}` has a key of several columns")
+        elif [column.references for column in entity.columns.values()].count(parent) > 1:
+            self._problem(entity.path, where, f"`{parent}` is referenced twice")
+
+    def _named(self, pattern: str) -> set[str]:
+        """Names that have a file, even one with problems: those are reported where they stand."""
+        return {path.stem for path in self.folder.glob(pattern)}
+
+    def _sql(self, entity: Entity, sql: str, where: KeyPath) -> None:
+        try:
+            used = columns_in(sql)
+        except SqlglotError as error:
+            self._problem(entity.path, where, f"not valid SQL: {str(error).splitlines()[0]}")
+            return
+        for table, name in used:
+            owner = self.domain.entities.get(table) if table else entity
+            if table in self._named("entities/*.yml") - set(self.domain.entities):
+                continue
+            if table and table not in entity.parents:
+                self._problem(entity.path, where, f"`{table}` is no entity this one references")
+            elif owner is not None and name not in owner.columns:
+                self._problem(entity.path, where, f"`{name}` is no column of `{owner.entity}`")
+
+    def _source(self, source: Source) -> None:
+        for encoding in source.encodings:
+            try:
+                codecs.lookup(encoding)
+            except LookupError:
+                self._problem(source.path, ("encodings",), f"unknown encoding `{encoding}`")
+        for name in source.files:
+            if name in self.domain.entities:
+                self._file(source, name)
+            elif name not in self._named("entities/*.yml"):
+                self._problem(source.path, ("files", name), f"no entity `{name}` in entities/")
+
+    def _file(self, source: Source, name: str) -> None:
+        where, entity = ("files", name, "columns"), self.domain.entities[name]
+        mapped = source.files[name].columns
+        for column in mapped:
+            if column not in entity.columns:
+                self._problem(source.path, (*where, column), f"`{column}` is no column of `{name}`")
+        for column in entity.key:
+            if column not in mapped:
+                self._problem(source.path, where, f"key `{column}` is not mapped")
+        self._fields(source, name)
+
+    def _fields(self, source: Source, name: str) -> None:
+        file = source.files[name]
+        fields = {snake(field) for field in file.fields}
+        for column, mapping in file.columns.items():
+            where = ("files", name, "columns", column)
+            if mapping.from_ and fields and snake(mapping.from_[0]) not in fields:
+                self._problem(source.path, where, f"`{mapping.from_[0]}` is not among `fields`")
+            if mapping.expr:
+                if not file.fields:
+                    self._problem(source.path, where, "`expr` needs the file's `fields` listed")
+                try:
+                    unknown = [used for _, used in columns_in(mapping.expr) if used not in fields]
+                except SqlglotError as error:
+                    self._problem(
+                        source.path, where, f"not valid SQL: {str(error).splitlines()[0]}"
+                    )
+                    continue
+                for used in unknown if file.fields else []:
+                    self._problem(source.path, where, f"`{used}` is not among `fields`")
+
+    def _gold(self, table: GoldTable) -> None:
+        for key in ("grain", "partition_by", "zorder_by"):
+            for name in getattr(table, key):
+                if name not in table.columns:
+                    self._problem(table.path, (key,), f"`{name}` is no column of this table")
+        for name in table.zorder_by:
+            if name in table.phi:
+                self._problem(
+                    table.path,
+                    ("zorder_by",),
+                    f"`{name}` has a PHI class: Z-order needs statistics, and they show values",
+                )
+        for read_name in table.reads:
+            schema, _, name = read_name.partition(".")
+            files = {"silver": "entities/*.yml", "gold": "gold/*.sql", "codes": "codes/*.csv"}
+            if schema not in files or name not in self._named(files[schema]):
+                self._problem(table.path, ("reads",), f"no table `{read_name}` is declared")
+        self._select(table)
+
+    def _select(self, table: GoldTable) -> None:
+        try:
+            select = sqlglot.parse_one(table.sql, read="spark")
+        except SqlglotError as error:
+            details = getattr(error, "errors", None) or [{}]
+            at = details[0].get("line", 1)
+            what = details[0].get("description", str(error))
+            self.problems.found.append(f"{shown(table.path)}:{at}: not valid SQL: {what}")
+            return
+        used = tables_in(select)
+        if used != set(table.reads):
+            self._problem(
+                table.path,
+                ("reads",),
+                f"`reads` says {sorted(table.reads)}, the SQL reads {sorted(used)}",
+            )
+        if isinstance(select, exp.Query) and select.named_selects != list(table.columns):
+            self._problem(
+                table.path,
+                ("columns",),
+                f"`columns` says {list(table.columns)}, the SQL gives {select.named_selects}",
+            )
+
+    def _cycles(self) -> None:
+        graphs = {
+            self.domain.path / "entities": {
+                e.entity: e.parents for e in self.domain.entities.values()
+            },
+            self.domain.path / "gold": {
+                t.name: [r.removeprefix("gold.") for r in t.reads if r.startswith("gold.")]
+                for t in self.domain.gold.values()
+            },
+        }
+        for folder, graph in graphs.items():
+            try:
+                list(TopologicalSorter(graph).static_order())
+            except CycleError as error:
+                circle = " → ".join(reversed(error.args[1]))
+                self.problems.found.append(f"{shown(folder)}:1: they refer in a circle: {circle}")
+
+
+def _is_bound(text: str, kind: str) -> bool:
+    try:
+        if kind in ("date", "timestamp"):
+            return text == PLACEHOLDER or bool(date.fromisoformat(text))
+        return kind not in ("string", "boolean") and Decimal(text).is_finite()
+    except (ValueError, ArithmeticError):
+        return False
