@@ -19,7 +19,8 @@ class Environment(Declared):
     """One place to run in: where tables live, Spark's settings, and how much at once.
 
     `catalog` empty means Delta folders at `<warehouse>/<schema>/<table>`; otherwise tables are
-    `<catalog>.<schema>.<table>`. `spark` holds settings of the session's start, `session` those
+    `<catalog>.<schema>.<table>`. `scratch` is a folder that Python and all of Spark can reach, by
+    default inside the warehouse. `spark` holds settings of the session's start, `session` those
     that can still be set in a session somebody else started. `bring_delta` puts the Delta JARs of
     the installed delta-spark on the class path, where the platform does not have them.
     """
@@ -28,6 +29,7 @@ class Environment(Declared):
     landing: str = "data/{domain}/landing"
     warehouse: str = "data/{domain}/warehouse"
     catalog: str | None = None
+    scratch: str | None = None
     spark: dict[str, str] = {}
     session: dict[str, str] = {}
     threads: int = Field(2, ge=1)

@@ -32,7 +32,9 @@ TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")
 # A currency sign or its abbreviation before the number, or after it.
 CURRENCY = r"(?i)^(usd|eur|gbp|inr|rs\.?|us\$|[$€£¥₹])\s*|\s*(usd|eur|gbp|inr|[$€£¥₹])$"
-MONEY = r"^[+-]?(\d{1,3}(,\d{2,3})+|\d+)?(\.\d*)?$"
+# Thousands in groups, the last of three digits: `1,23` with a decimal comma is not 123.
+MONEY = r"^[+-]?(\d{1,3}(,\d{2,3})*,\d{3}|\d+)?(\.\d*)?$"
+NO_MONEY = "?"
 
 
 def conformed(
@@ -100,12 +102,12 @@ def _proper(value: Column) -> Column:
 
 
 def _money(value: Column) -> Column:
-    """A number written as money; text that is none stays as it is, and then does not parse."""
+    """A number written as money as a plain number; other text as one that does not parse."""
     negative = value.rlike(r"^\(.*\)$")
     bare = F.trim(F.regexp_replace(F.regexp_replace(value, r"^\(|\)$", ""), CURRENCY, ""))
     number = F.regexp_replace(bare, ",", "")
     signed = F.when(negative, F.concat(F.lit("-"), number)).otherwise(number)
-    return F.when(bare.rlike(MONEY), signed).otherwise(value)
+    return F.when(bare.rlike(MONEY), signed).when(value.isNotNull(), NO_MONEY)
 
 
 CLEANERS: dict[str, Callable[[Column], Column]] = {
@@ -243,12 +245,13 @@ def _judged(
             for other, holds, _ in found:
                 if other == name:
                     value = F.when(~F.coalesce(holds, F.lit(False)), value)
-        return value.alias(name)
+        return value
 
-    filled = [F.col(name).isNotNull().cast("int") for name in entity.columns]
+    finals = {name: final(name) for name in entity.columns}
+    filled = [value.isNotNull().cast("int") for value in finals.values()]
     return rows.select(
         *PLACE,
-        *[final(name) for name in entity.columns],
+        *[value.alias(name) for name, value in finals.items()],
         F.array_distinct(reasons(*errors)).alias(ERRORS),
         F.array_distinct(reasons(*warnings)).alias(WARNINGS),
         sum(filled[1:], filled[0]).alias(FILLED),

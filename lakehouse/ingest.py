@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from datetime import datetime, timezone
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import commits
-from lakehouse.csvsource import FORMAT, CsvSource, FilePart
+from lakehouse import commits, csvfile
 from lakehouse.errors import BalanceError, ConcurrencyError
 from lakehouse.landing import Delivery
 from lakehouse.merge import Writer
@@ -27,6 +27,7 @@ CONTROL = (
     "_loaded_at",
 )
 ABSENT = "\0"
+PLACE = "_file STRING, _file_hash STRING, _row BIGINT, _line BIGINT, _delivered_at TIMESTAMP"
 
 
 def loaded(spark: SparkSession, tables: Tables, table: str) -> set[str]:
@@ -37,37 +38,47 @@ def loaded(spark: SparkSession, tables: Tables, table: str) -> set[str]:
     return {row["_file_hash"] for row in rows}
 
 
-def read(spark: SparkSession, deliveries: list[Delivery], run_id: str) -> DataFrame:
-    """The records of some files of one kind as bronze rows.
+def read(spark: SparkSession, deliveries: list[Delivery], run_id: str, folder: Path) -> DataFrame:
+    """The records of some files of one kind as bronze rows, taken through Parquet in `folder`.
 
     Columns: `_file, _file_hash, _row, _line, _delivered_at`, one STRING per declared field,
     `_rescued`, `_row_hash`, `_run_id`, `_loaded_at`; grain: one record of one file.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, delivery in enumerate(deliveries):
+        unpack(delivery, folder / f"{number:05d}.parquet")
     columns = deliveries[0].columns
-    parts = [
-        FilePart(
-            path=str(delivery.path),
-            file=delivery.file,
-            file_hash=delivery.file_hash,
-            delivered_at=delivery.delivered_at.isoformat(),
-            layout=delivery.layout.to_json(),
+    return (
+        spark.read.schema(
+            ", ".join([PLACE, *[f"`{c}` STRING" for c in columns], "_rescued STRING"])
         )
-        for delivery in deliveries
-    ]
-    spark.dataSource.register(CsvSource)
-    rows = (
-        spark.read.format(FORMAT)
-        .option("files", json.dumps([asdict(part) for part in parts]))
-        .option("columns", json.dumps(columns))
-        .load()
+        .parquet(str(folder))
+        .withColumns(
+            {
+                "_row_hash": _row_hash(list(columns)),
+                "_run_id": F.lit(run_id),
+                "_loaded_at": F.lit(datetime.now(timezone.utc)),
+            }
+        )
     )
-    return rows.withColumns(
-        {
-            "_row_hash": _row_hash(list(columns)),
-            "_run_id": F.lit(run_id),
-            "_loaded_at": F.lit(datetime.now(timezone.utc)),
-        }
-    )
+
+
+def unpack(delivery: Delivery, target: Path) -> None:
+    """Write a file's records to one Parquet file, a batch at a time, so memory stays bounded."""
+    fields = [("_file", pa.string()), ("_file_hash", pa.string())]
+    fields += [("_row", pa.int64()), ("_line", pa.int64())]
+    fields += [("_delivered_at", pa.timestamp("us", tz="UTC"))]
+    fields += [(column, pa.string()) for column in (*delivery.columns, "_rescued")]
+    schema = pa.schema(fields)
+    same = (delivery.file, delivery.file_hash), delivery.delivered_at
+    with pq.ParquetWriter(target, schema) as writer:
+        for batch in csvfile.batches(delivery.path, delivery.layout):
+            count = len(batch.rows)
+            columns = [pa.repeat(pa.scalar(value, pa.string()), count) for value in same[0]]
+            columns += [pa.array(batch.rows, pa.int64()), pa.array(batch.lines, pa.int64())]
+            columns += [pa.repeat(pa.scalar(same[1], schema.field("_delivered_at").type), count)]
+            columns += [pa.array(c, pa.string()) for c in (*batch.columns, batch.rescued)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 def _row_hash(columns: list[str]) -> Column:
@@ -83,7 +94,7 @@ def load(
 
     Raises BalanceError when the table did not grow by the number of records counted in the files.
     """
-    rows = read(writer.spark, deliveries, run_id)
+    rows = read(writer.spark, deliveries, run_id, writer.tables.aside(table, run_id))
     said = [{"file": d.file, "file_hash": d.file_hash, "rows": d.rows} for d in deliveries]
     meta = commits.metadata(run_id, definition, {}, files=said)
     before = commits.state(writer.spark, writer.tables, table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -100,10 +99,11 @@ class Writer:
         )
 
     def mark(self, table: str, meta: dict[str, Any]) -> None:
-        """Record in an empty commit that the table was looked at and is still right."""
+        """Record in a commit without rows that the table was looked at and is still right."""
         self._say(meta)
-        name = self.tables.name(table)
-        self.spark.table(name).limit(0).write.format("delta").mode("append").saveAsTable(name)
+        # Delta makes no commit of an empty append; setting a property is the smallest one.
+        seen = f"'lakehouse.looked_at' = '{meta['run_id']}'"
+        self.spark.sql(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({seen})")
 
     def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
         """Rewrite small files into few, clustered by the Z-order columns."""
@@ -114,26 +114,11 @@ class Writer:
 
     def put_aside(self, rows: DataFrame, table: str, run_id: str) -> None:
         """Compute rows once and keep them while a table and its quarantine are made of them."""
-        place = self.tables.aside(table, run_id)
-        if self.tables.catalog is not None:
-            rows.write.mode("overwrite").saveAsTable(place)
-        else:
-            rows.write.format("parquet").mode("overwrite").save(place)
+        rows.write.mode("overwrite").parquet(str(self.tables.aside(table, run_id)))
 
     def put_back(self, table: str, run_id: str, schema: StructType) -> DataFrame:
         """The rows that `put_aside` kept."""
-        place = self.tables.aside(table, run_id)
-        if self.tables.catalog is not None:
-            return self.spark.table(place)
-        return self.spark.read.schema(schema).format("parquet").load(place)
-
-    def throw_away(self, table: str, run_id: str) -> None:
-        """Remove the rows that `put_aside` kept."""
-        place = self.tables.aside(table, run_id)
-        if self.tables.catalog is not None:
-            self.spark.sql(f"DROP TABLE IF EXISTS {place}")
-        else:
-            shutil.rmtree(place, ignore_errors=True)
+        return self.spark.read.schema(schema).parquet(str(self.tables.aside(table, run_id)))
 
     def _say(self, meta: dict[str, Any]) -> None:
         self.spark.conf.set(USER_METADATA, json.dumps(meta, sort_keys=True))

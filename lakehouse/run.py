@@ -68,7 +68,7 @@ def execute(
     try:
         outcomes = work.build(steps, found, watch)
     finally:
-        work.clear()
+        work.tables.clear(run.run_id)
     result = Result(run, outcomes, found, time.monotonic() - started)
     work.record(result)
     result.seconds = time.monotonic() - started
@@ -195,11 +195,6 @@ class _Work:
         if rows is not None:
             self.aside[step.table] = rows.schema
             writer.put_aside(rows, step.table, self.run.run_id)
-
-    def clear(self) -> None:
-        """Leave no row behind outside the tables."""
-        for table in self.aside:
-            self.writer().throw_away(table, self.run.run_id)
 
     def _silver_step(self, step: Step, found: Found) -> Outcome:
         entity = self.domain.entities[step.name]

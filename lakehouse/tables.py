@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import tempfile
 from pathlib import Path
-from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 
@@ -14,7 +14,6 @@ from lakehouse.config import Run
 from lakehouse.errors import ConfigError, StorageError
 
 LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "ops")
-SCRATCH = "_scratch"
 LEAST_FREE = 256 * 1024 * 1024
 
 
@@ -29,6 +28,7 @@ class Tables:
                 f"environment `{run.environment.environment}`."
             )
         self.warehouse = Path(run.warehouse)
+        self.scratch = Path(run.environment.scratch or self.warehouse / "_scratch")
 
     def name(self, table: str) -> str:
         """`gold.fact_x` as this environment calls it."""
@@ -49,15 +49,14 @@ class Tables:
     def register(self, spark: SparkSession, writing: bool = False) -> None:
         """Make every stored table answer to its name in this session.
 
-        Only a run that is `writing` makes schemas that are not there yet.
+        In a catalog only a run that is `writing` makes schemas that are not there yet.
         """
         if self.catalog is not None:
             for layer in LAYERS if writing else ():
                 spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
             return
         for layer in LAYERS:
-            if writing or (self.warehouse / layer).is_dir():
-                self._register_schema(spark, layer)
+            self._register_schema(spark, layer)
         for table in self.stored():
             spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION '{self.uri(table)}'"
@@ -66,14 +65,16 @@ class Tables:
     def _register_schema(self, spark: SparkSession, layer: str) -> None:
         """Names are the session's: one that looked at another warehouse before lets go of it.
 
-        No file is lost by that, as every table was made at a stated location.
+        DROP SCHEMA deletes the schema's own folder, so that is an empty one far from the tables,
+        which all stand at stated locations.
         """
         if spark.catalog.databaseExists(layer):
-            place = urlparse(spark.catalog.getDatabase(layer).locationUri).path
-            if Path(place) == Path(urlparse(self.uri(layer)).path):
+            if spark.catalog.getDatabase(layer).description == str(self.warehouse):
                 return
             spark.sql(f"DROP SCHEMA {layer} CASCADE")
-        spark.sql(f"CREATE SCHEMA {layer} LOCATION '{self.uri(layer)}'")
+        empty = Path(tempfile.mkdtemp(prefix="lakehouse-schema-")).as_uri()
+        whose = str(self.warehouse).replace("'", "\\'")
+        spark.sql(f"CREATE SCHEMA {layer} COMMENT '{whose}' LOCATION '{empty}'")
 
     def exists(self, spark: SparkSession, table: str) -> bool:
         """Whether the table is there."""
@@ -82,12 +83,13 @@ class Tables:
             return any(place.glob("_delta_log/*.json"))
         return bool(spark.catalog.tableExists(self.name(table)))
 
-    def aside(self, table: str, run_id: str) -> str:
-        """Where a run keeps rows for a while: a folder, or a table where tables are no folders."""
-        name = f"{table.replace('.', '_')}_{re.sub(r'[^0-9A-Za-z]', '', run_id)}"
-        if self.catalog is not None:
-            return self.name(f"ops.{SCRATCH}_{name}")
-        return str(self.warehouse / SCRATCH / name)
+    def aside(self, table: str, run_id: str) -> Path:
+        """Folder, readable by Python and Spark, where a run keeps rows of a table for a while."""
+        return self.scratch / re.sub(r"\W", "", run_id) / table
+
+    def clear(self, run_id: str) -> None:
+        """Remove everything that a run kept aside."""
+        shutil.rmtree(self.scratch / re.sub(r"\W", "", run_id), ignore_errors=True)
 
     def check_writable(self) -> None:
         """Raise StorageError when the warehouse's disk refuses or is full."""

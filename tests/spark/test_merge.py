@@ -1,0 +1,219 @@
+"""The writer: what each kind of commit changes, says and leaves alone.
+
+All commits are made once, in two tables; the tests then read their Delta logs.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse import commits
+from lakehouse.commits import State, metadata
+from lakehouse.merge import USER_METADATA, Writer
+from tests.spark.lake import Commit, log, writer
+from tests.spark.rows import frame
+
+PEOPLE = "silver.people"
+LETTERS = "bronze.letters"
+SCHEMA = "id string, name string, country string, visits int"
+CREATED, SYNCED, MARKED, OPTIMIZED = range(4)
+
+
+def person(id_: str, name: str, country: str | None, visits: int | None) -> dict[str, Any]:
+    return {"id": id_, "name": name, "country": country, "visits": visits}
+
+
+BEFORE = [
+    person("P1", "Zelda Same", "GB", None),
+    person("P2", "Zelda Changed", "GB", None),
+    person("P3", "Zelda Gone", "FR", 3),
+    person("P4", "Zelda Emptied", None, 4),
+]
+AFTER = [
+    person("P1", "Zelda Same", "GB", None),
+    person("P2", "Zelda Changed", "GB", 2),
+    person("P4", "Zelda Emptied", None, None),
+    person("P5", "Zelda New", "FR", 5),
+]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Everything the tests look at, taken before any of them runs."""
+
+    people: list[Commit]
+    changes: set[tuple[str, str]]
+    marked: list[dict[str, Any]]
+    optimized: list[dict[str, Any]]
+    state: State | None
+    letters: list[Commit]
+    appended: list[str]
+    replaced: list[str]
+
+
+def say(run: str) -> dict[str, Any]:
+    return metadata(run, "definition", {"bronze.people": 7})
+
+
+def rows(writer: Writer, table: str) -> list[dict[str, Any]]:
+    found = (row.asDict() for row in writer.spark.table(table).collect())
+    return sorted(found, key=lambda row: row["id"])
+
+
+def write_people(writer: Writer) -> list[list[dict[str, Any]]]:
+    spark = writer.spark
+    before, after = frame(spark, SCHEMA, BEFORE), frame(spark, SCHEMA, AFTER)
+    writer.create(
+        PEOPLE, before.coalesce(1), say("create"), partition_by=["country"], private=["name"]
+    )
+    writer.sync(PEOPLE, after, ["id"], say("sync"))
+    writer.mark(PEOPLE, say("mark"))
+    marked = rows(writer, PEOPLE)
+    writer.optimize(PEOPLE, ["id"], say("optimize"))
+    return [marked, rows(writer, PEOPLE)]
+
+
+def letters(writer: Writer, *ids: str) -> DataFrame:
+    return frame(writer.spark, "id string", [{"id": id_} for id_ in ids]).coalesce(1)
+
+
+def ids(writer: Writer) -> list[str]:
+    return [row["id"] for row in rows(writer, LETTERS)]
+
+
+@pytest.fixture(scope="module")
+def ours(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Writer:
+    return writer(spark, tmp_path_factory.mktemp("merge") / "warehouse")
+
+
+@pytest.fixture(scope="module")
+def written(ours: Writer) -> Written:
+    marked, optimized = write_people(ours)
+    feed = ours.spark.read.option("readChangeFeed", True)
+    feed = feed.option("startingVersion", SYNCED).option("endingVersion", SYNCED)
+    changes = {(r["_change_type"], r["id"]) for r in feed.table(PEOPLE).collect()}
+    ours.create(LETTERS, letters(ours, "a"), say("create"), change_feed=False)
+    ours.append(LETTERS, letters(ours, "b"), say("first"), ("load", 1))
+    ours.append(LETTERS, letters(ours, "b"), say("again"), ("load", 1))
+    ours.append(LETTERS, letters(ours, "c"), say("second"), ("load", 2))
+    appended = ids(ours)
+    ours.create(LETTERS, letters(ours, "z"), say("replace"))
+    return Written(
+        people=log(ours, PEOPLE),
+        changes=changes,
+        marked=marked,
+        optimized=optimized,
+        state=commits.state(ours.spark, ours.tables, PEOPLE),
+        letters=log(ours, LETTERS),
+        appended=appended,
+        replaced=ids(ours),
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "run"),
+    [(CREATED, "create"), (SYNCED, "sync"), (MARKED, "mark"), (OPTIMIZED, "optimize")],
+)
+def test_every_commit_says_which_run_made_it_of_what(
+    written: Written, version: int, run: str
+) -> None:
+    assert written.people[version].meta == say(run)
+
+
+def test_one_call_is_one_commit(written: Written) -> None:
+    assert len(written.people) == 4
+
+
+def test_the_state_of_a_table_is_what_its_last_commit_says(written: Written) -> None:
+    assert written.state is not None
+    assert (written.state.version, written.state.meta) == (OPTIMIZED, say("optimize"))
+
+
+def test_create_partitions_and_turns_the_change_feed_on(written: Written) -> None:
+    (declared,) = written.people[CREATED].of("metaData")
+    assert declared["partitionColumns"] == ["country"]
+    assert declared["configuration"]["delta.enableChangeDataFeed"] == "true"
+
+
+def test_create_can_leave_the_change_feed_off(written: Written) -> None:
+    (declared,) = written.letters[CREATED].of("metaData")
+    assert declared["configuration"]["delta.enableChangeDataFeed"] == "false"
+
+
+def test_a_private_column_has_no_statistics(written: Written) -> None:
+    measured = {
+        column
+        for commit in written.people
+        for file in commit.of("add")
+        for column in json.loads(file.get("stats") or "{}").get("minValues", {})
+    }
+    assert measured == {"id", "visits"}
+
+
+def test_no_private_value_stands_in_the_log(written: Written) -> None:
+    assert not [commit.operation for commit in written.people if "Zelda" in commit.text]
+
+
+def test_sync_inserts_updates_and_deletes_only_what_differs(written: Written) -> None:
+    metrics = written.people[SYNCED].metrics
+    assert written.people[SYNCED].operation == "MERGE"
+    assert metrics["numTargetRowsInserted"] == "1"
+    assert metrics["numTargetRowsUpdated"] == "2"
+    assert metrics["numTargetRowsDeleted"] == "1"
+
+
+def test_the_change_feed_of_a_sync_leaves_out_rows_that_are_equal_null_for_null(
+    written: Written,
+) -> None:
+    assert written.changes == {
+        ("insert", "P5"),
+        ("delete", "P3"),
+        *((kind, id_) for kind in ("update_preimage", "update_postimage") for id_ in ("P2", "P4")),
+    }
+
+
+def test_mark_commits_no_file_and_keeps_the_rows(written: Written) -> None:
+    commit = written.people[MARKED]
+    assert (commit.of("add"), commit.of("remove")) == ([], [])
+    assert written.marked == AFTER
+
+
+def test_optimize_changes_files_but_no_row(written: Written) -> None:
+    commit = written.people[OPTIMIZED]
+    assert commit.operation == "OPTIMIZE"
+    assert {file["dataChange"] for file in commit.of("add") + commit.of("remove")} == {False}
+    assert written.optimized == AFTER
+
+
+def test_an_append_made_twice_adds_its_rows_once(written: Written) -> None:
+    assert written.appended == ["a", "b", "c"]
+    assert [c.meta["run_id"] for c in written.letters[:3]] == ["create", "first", "second"]
+
+
+def test_creating_a_table_again_replaces_its_rows_and_keeps_its_history(written: Written) -> None:
+    assert written.replaced == ["z"]
+    assert [c.meta["run_id"] for c in written.letters[3:]] == ["replace"]
+
+
+def test_the_shared_session_says_nothing_of_a_writer_in_its_own(
+    spark: SparkSession, ours: Writer, written: Written
+) -> None:
+    assert "replace" in (ours.spark.conf.get(USER_METADATA) or "")
+    assert "replace" not in (spark.conf.get(USER_METADATA, "") or "")
+
+
+# Last in this file: from here on the names mean another warehouse.
+@pytest.mark.usefixtures("written")
+def test_a_session_that_turns_to_another_warehouse_takes_no_file_of_the_first(
+    spark: SparkSession, ours: Writer, tmp_path: Path
+) -> None:
+    stored = ours.tables.stored()
+    assert stored == [LETTERS, PEOPLE]
+    writer(spark, tmp_path / "other")
+    assert ours.tables.stored() == stored
