@@ -5,6 +5,7 @@ Every function takes a frame and gives a frame; nothing is read, written or coun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -28,6 +29,7 @@ PLACE = (
     "_rescued",
 )
 ERRORS, WARNINGS, FILLED = "_errors", "_warnings", "_filled"
+WHITE = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\u00a0"
 TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")
 # A currency sign or its abbreviation before the number, or after it.
@@ -86,14 +88,26 @@ def _cleaned(rows: DataFrame, source: Source, entity: Entity) -> DataFrame:
 
     def clean(name: str) -> Column:
         column, mapping = entity.columns[name], file.columns.get(name)
-        value = F.trim(F.regexp_replace(F.col(name), r"[\s\u00a0]+", " "))
-        nulls = ["", *source.nulls, *column.nulls, *(mapping.nulls if mapping else ())]
-        value = F.when(~F.lower(value).isin([null.lower() for null in nulls]), value)
+        value = _squashed(F.col(name))
+        nulls = [*source.nulls, *column.nulls, *(mapping.nulls if mapping else ())]
+        filled = value != ""
+        if nulls:
+            filled = filled & ~F.lower(value).isin([null.lower() for null in nulls])
+        value = F.when(filled, value)
         for cleaner in column.clean:
             value = CLEANERS[cleaner](value)
         return value.alias(name)
 
     return rows.select(*PLACE, *[clean(name) for name in entity.columns])
+
+
+def _squashed(text: Column) -> Column:
+    """The text without outer spaces, inner runs of white space as one space.
+
+    Most values have no such run, and looking for one costs a tenth of replacing it.
+    """
+    spaced = F.trim(F.translate(text, WHITE, " " * len(WHITE)))
+    return F.when(spaced.contains("  "), F.regexp_replace(spaced, " +", " ")).otherwise(spaced)
 
 
 def _proper(value: Column) -> Column:
@@ -187,13 +201,35 @@ def _parse_time(
     text: Column, kind: str, formats: tuple[str, ...]
 ) -> tuple[Column, list[tuple[Column, str]]]:
     """A date under the formats of its source; two formats that give two dates prove nothing."""
-    values = [F.try_to_timestamp(text, F.lit(format)).cast(kind) for format in formats]
+    values = [
+        F.when(text.rlike(_shape(form)), F.try_to_timestamp(text, F.lit(form)).cast(kind))
+        for form in formats
+    ]
     first = F.coalesce(*values)
     ambiguous = F.lit(False)
     if len(values) > 1:
         ambiguous = F.coalesce(F.least(*values) != F.greatest(*values), F.lit(False))
     value = F.when(~ambiguous, first)
     return value, [(text.isNotNull() & first.isNull(), "bad"), (ambiguous, "ambiguous")]
+
+
+def _shape(form: str) -> str:
+    """What a text of this date format looks like, as a regular expression.
+
+    A text that does not parse costs Spark an exception, which is much dearer than this look.
+    """
+    letters = {"y": r"\d{4}", "S": r"\d{%d}"}
+    parts = re.findall(r"([A-Za-z])(\1*)|([^A-Za-z]+)", form)
+    shape = ""
+    for letter, more, literal in parts:
+        width = 1 + len(more)
+        if literal:
+            shape += re.escape(literal.replace("'", ""))
+        elif letter == "M" and width > 2 or letter in "aEzZXVO":
+            shape += r"\S+"
+        else:
+            shape += letters.get(letter, r"\d{1,2}").replace("%d", str(width))
+    return f"^{shape}$"
 
 
 def _range_checks(

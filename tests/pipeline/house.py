@@ -13,7 +13,7 @@ from lakehouse import config
 from lakehouse.run import Result, execute
 from lakehouse.tables import Tables
 
-BUSINESS_DATE = "2026-01-31"
+BUSINESS_DATE = "2026-11-21"
 
 
 @dataclass

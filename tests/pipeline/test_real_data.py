@@ -1,0 +1,107 @@
+"""Files that others made for other purposes, each one source file and no code.
+
+They are not part of the project; where they are not at hand, these tests are skipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.conftest import OTHERS
+from tests.pipeline.house import House
+
+pytestmark = pytest.mark.skipif(not OTHERS.is_dir(), reason="the files of others are not here")
+
+FATES = "inserted", "updated", "unchanged", "duplicate", "superseded", "quarantined"
+
+
+def built(spark: SparkSession, name: str, warehouse: Path) -> House:
+    house = House(spark, OTHERS / name, warehouse)
+    house.run()
+    return house
+
+
+def fates(house: House) -> dict[str, dict[str, int]]:
+    """Rows of each entity by fate, those that are none left out; every file balances."""
+    rows = house.rows(f"select table, rows, {', '.join(FATES)} from ops.row_ledger")
+    found: dict[str, dict[str, int]] = {}
+    for table, count, *counts in rows:
+        assert count == sum(counts)
+        named = {fate: n for fate, n in zip(FATES, counts, strict=True) if n}
+        found[table.removeprefix("silver.")] = named
+    return found
+
+
+def held(house: House, entity: str) -> dict[str, int]:
+    return dict(
+        house.rows(
+            f"""select reason, count(*) from quarantine.{entity}
+            lateral view explode(reasons) as reason where severity = 'error' group by reason"""
+        )
+    )
+
+
+def test_wide_exports_with_addresses_over_two_lines(spark: SparkSession, tmp_path: Path) -> None:
+    """Clean keys, so nothing is held back; every department comes from the visit's doctor."""
+    house = built(spark, "pyqnml", tmp_path)
+    assert fates(house) == {
+        "patients": {"inserted": 10_000},
+        "doctors": {"inserted": 1_000},
+        "visits": {"inserted": 10_000},
+        "treatments": {"inserted": 10_000},
+    }
+    lines = house.rows("select min(_line), max(_line) from bronze.pyqnml_patients")
+    assert lines == [(2, 20_000)]
+    assert house.rows("select count(*) from bronze.pyqnml_patients where address like '%\\n%'") == [
+        (10_000,)
+    ]
+    ages = house.rows("select min(age), max(age), count(age) from gold.dim_patients")[0]
+    assert ages[2] == 10_000
+    assert 0 <= ages[0] <= ages[1] <= 120
+
+
+def test_keys_as_floats_that_repeat_and_no_doctors_at_all(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """26, 182 and 216 repeated keys; 284 visits without a patient; the rest are orphans."""
+    house = built(spark, "sivareddy", tmp_path)
+    assert fates(house) == {
+        "patients": {"inserted": 1_074, "superseded": 26},
+        "visits": {"inserted": 4_536, "superseded": 166, "quarantined": 798},
+        "treatments": {"inserted": 5_909, "superseded": 216, "quarantined": 1_375},
+    }
+    assert held(house, "visits") == {"null_patient_id": 284, "orphan_patient": 514}
+    assert held(house, "treatments") == {"orphan_visit": 356, "parent_quarantined": 1_019}
+    warned = house.rows("select count(*) from silver.patients where birth_date is null")
+    assert warned == [(38,)]  # `invalid_date`
+    doctors = house.rows("select distinct doctor_id from gold.dim_visits")
+    assert doctors == [("UNK",)]
+
+
+def test_hand_kept_tables_with_dates_both_ways(spark: SparkSession, tmp_path: Path) -> None:
+    """3 and 4 full duplicates, 6 negative costs, 8 treatments of appointments that are nowhere.
+
+    Slashes stand in 10 appointments; where day and month can be exchanged nobody knows the day.
+    """
+    house = built(spark, "virajmore", tmp_path)
+    found = fates(house)
+    assert found["patients"] == {"inserted": 50, "duplicate": 3}
+    assert found["doctors"] == {"inserted": 10}
+    assert found["visits"]["duplicate"] == 4
+    assert sum(found["visits"].values()) == 204
+    assert sum(found["treatments"].values()) == 200
+    ambiguous = house.rows(
+        r"""select count(distinct appointment_id) from bronze.virajmore_visits
+        where appointment_date like '%/%' and appointment_date not like '____/%'
+          and split(appointment_date, '/')[0] <= 12 and split(appointment_date, '/')[1] <= 12
+          and split(appointment_date, '/')[0] <> split(appointment_date, '/')[1]"""
+    )
+    assert held(house, "visits") == {"ambiguous_date": ambiguous[0][0]}
+    reasons = held(house, "treatments")
+    assert reasons["negative_cost"] == 6
+    assert reasons["orphan_visit"] == 8
+    prices = house.rows("select max(treatment_cost) from silver.treatments")
+    assert prices[0][0] > 4_000  # `$4,126.97` is a number
