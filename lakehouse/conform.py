@@ -1,6 +1,6 @@
 """Bronze text to typed, conformed columns, with proof: a value that does not parse is a reason.
 
-Every function takes a frame and gives a frame; nothing is read, written or counted here.
+Frames and columns in, frames and columns out; nothing is read, written or counted here.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def _shape(form: str) -> str:
         width = 1 + len(more)
         if literal:
             shape += re.escape(literal.replace("'", ""))
-        elif letter == "M" and width > 2 or letter in "aEzZXVO":
+        elif (letter == "M" and width > 2) or letter in "aEzZXVO":
             shape += r"\S+"
         else:
             shape += letters.get(letter, r"\d{1,2}").replace("%d", str(width))

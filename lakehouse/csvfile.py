@@ -2,7 +2,7 @@
 
 Spark's own reader binds a reordered header by position, turns a wrong encoding into U+FFFD without
 a word, does not know cp1252 and cannot say where in the file a row stood; so bronze reads through
-this module, on the driver to look at a file and on the executors to read it.
+this module, once to look at a file and once to take its records.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO
@@ -51,17 +51,6 @@ class Layout:
     positions: tuple[int | None, ...]
     extras: tuple[tuple[str, int], ...] = ()
 
-    def to_json(self) -> str:
-        """The layout as text, to travel to an executor."""
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_json(text: str) -> Layout:
-        """The layout that `to_json` wrote."""
-        data = json.loads(text)
-        extras = tuple((name, at) for name, at in data.pop("extras"))
-        return Layout(**{**data, "positions": tuple(data["positions"])}, extras=extras)
-
 
 @dataclass
 class Batch:
@@ -80,12 +69,12 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of the file's bytes as delivered."""
+    """The first half of the SHA-256 of the file's bytes as delivered: every row carries it."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
 
 
 def encoding_of(path: Path, candidates: Iterable[str], name: str = "") -> str:

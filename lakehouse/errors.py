@@ -29,7 +29,7 @@ class LandingError(LakehouseError):
 
 
 class StorageError(LakehouseError):
-    """A warehouse that cannot be written: no permission, no space, no connection."""
+    """A warehouse that cannot be written: no permission, no space."""
 
 
 class BalanceError(LakehouseError):

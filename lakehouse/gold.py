@@ -1,4 +1,4 @@
-"""Gold from SQL: star tables kept by key, views replaced whole, both Z-ordered as declared."""
+"""Gold from SQL: star tables kept by key and Z-ordered, views replaced whole and sorted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
 from lakehouse.merge import Writer
 
-# From this many files on, a table is worth clustering for its own sake.
+# A commit that added more files than this is worth clustering.
 MANY_FILES = 8
 CLUSTERED = "clustered"
 
@@ -60,8 +60,8 @@ def build(writer: Writer, table: GoldTable, meta: dict[str, Any], fresh: bool) -
     """Write one gold table, made anew when it is new or its definition changed.
 
     Otherwise a dimension or fact is synced by its grain, so that its change feed shows just what
-    changed. A view is replaced, sorted by its Z-order columns: within one file that is the same
-    order that OPTIMIZE would give, without a second commit.
+    changed. A view is replaced, sorted by its Z-order columns: a table of one file has
+    nothing to skip, so a second commit for its order would gain nothing.
     """
     rows = query(writer, table)
     name = f"gold.{table.name}"

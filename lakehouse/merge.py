@@ -1,4 +1,4 @@
-"""The only code that writes a Delta table: create, append, sync, replace, mark, optimise."""
+"""The only code that writes a Delta table: create, append, sync, mark, optimise, put aside."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ class _Work:
             return
         if state and all(state.meta.get(k) == v for k, v in same.items()):
             return
-        held = silver.held(rows, self.domain, entity, read)
+        held = silver.held(rows, self.domain, entity, read, census.held)
         meta = {**meta, "digest": census.digest}
         if state is None:
             writer.create(table, held, meta, private=["key", "record"])

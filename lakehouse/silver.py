@@ -17,6 +17,7 @@ from lakehouse.quality import Read, referred
 from lakehouse.tables import Tables
 
 ORIGIN = ("_source", "_file", "_file_hash", "_row", "_line", "_delivered_at")
+FEW = 100_000
 FATES = ("inserted", "updated", "unchanged", "duplicate", "superseded", "quarantined")
 
 
@@ -104,11 +105,12 @@ def accepted(rows: DataFrame, entity: Entity) -> DataFrame:
     return rows.where(F.col(FATE) == ACCEPTED).select(*columns(entity), *ORIGIN)
 
 
-def held(rows: DataFrame, domain: Domain, entity: Entity, read: Read) -> DataFrame:
+def held(rows: DataFrame, domain: Domain, entity: Entity, read: Read, count: int) -> DataFrame:
     """The rows of the quarantine table, each whole as delivered, with every reason.
 
     Columns: where the row stands, `key`, `severity` (error, or info for a row that lost to another
-    of its key), `reasons`, `record` (JSON of the bronze fields); grain: one bronze row.
+    of its key), `reasons`, `record` (JSON of the bronze fields); grain: one bronze row. `count` is
+    their number: few are sent to the bronze rows instead of the other way round.
     """
     marked = rows.where(F.col(FATE).isin(QUARANTINED, LOST)).select(
         *ORIGIN,
@@ -122,11 +124,12 @@ def held(rows: DataFrame, domain: Domain, entity: Entity, read: Read) -> DataFra
         bronze = read(f"bronze.{name}")
         if bronze is not None:
             fields = [c for c in bronze.columns if not c.startswith("_") or c == "_rescued"]
-            record = F.to_json(F.struct(*fields), {"ignoreNullFields": "false"})
-            records.append(bronze.select("_file_hash", "_row", record.alias("record")))
-    return marked.join(reduce(DataFrame.unionByName, records), ["_file_hash", "_row"]).select(
-        *ORIGIN, "key", "severity", "reasons", "record"
-    )
+            found = bronze.select("_file_hash", "_row", F.struct(*fields).alias("_fields")).join(
+                F.broadcast(marked) if count < FEW else marked, ["_file_hash", "_row"]
+            )
+            record = F.to_json("_fields", {"ignoreNullFields": "false"}).alias("record")
+            records.append(found.select(*ORIGIN, "key", "severity", "reasons", record))
+    return reduce(DataFrame.unionByName, records)
 
 
 def key_text(entity: Entity) -> Column:

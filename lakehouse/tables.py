@@ -27,6 +27,11 @@ class Tables:
                 f"The warehouse {run.warehouse} is no local path: declare a `catalog` in the "
                 f"environment `{run.environment.environment}`."
             )
+        if self.catalog is not None and run.environment.scratch is None:
+            raise ConfigError(
+                f"The environment `{run.environment.environment}` has a `catalog`: declare a "
+                "`scratch` folder that Python and Spark can reach."
+            )
         self.warehouse = Path(run.warehouse)
         self.scratch = Path(run.environment.scratch or self.warehouse / "_scratch")
 
@@ -63,7 +68,7 @@ class Tables:
             )
 
     def _register_schema(self, spark: SparkSession, layer: str) -> None:
-        """Names are the session's: one that looked at another warehouse before lets go of it.
+        """Names are the process's: one that looked at another warehouse before lets go of it.
 
         DROP SCHEMA deletes the schema's own folder, so that is an empty one far from the tables,
         which all stand at stated locations.
@@ -114,5 +119,5 @@ class Tables:
             )
 
     def uri(self, table: str) -> str:
-        """Location of a schema or table folder, as SQL text."""
+        """Location of a table folder, as SQL text."""
         return self.warehouse.joinpath(*table.split(".")).as_uri().replace("'", "\\'")

@@ -398,11 +398,6 @@ def test_the_fingerprint_is_of_the_bytes_as_delivered(tmp_path: Path) -> None:
     assert len(one) == 64
 
 
-def test_a_layout_travels_as_text_unchanged() -> None:
-    shape = Layout("cp1252", "\t", 4, (2, None, 0), (("Ünicode", 1), ("x", 3)))
-    assert Layout.from_json(shape.to_json()) == shape
-
-
 # -- whatever comes --------------------------------------------------------------------------------
 
 DIRT = [
