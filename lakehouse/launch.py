@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,8 @@ from lakehouse.errors import LakehouseError
 
 OLDEST_JAVA = 17
 VECTOR = "jdk.incubator.vector"
+LOCK = Path(__file__).with_name("jars.lock")
+CENTRAL = "https://repo1.maven.org/maven2"
 OURS = ("io.delta_", "io.unitycatalog_")
 
 # Spark's launcher passes --add-modules=jdk.incubator.vector without asking whether the runtime has
@@ -119,50 +122,72 @@ def _release(home: Path) -> dict[str, str]:
 
 
 def delta_jars(has_vector: bool = True) -> list[Path]:
-    """Delta's JARs for the installed Spark, resolved once with Ivy and then taken from disk."""
+    """Delta's JARs for the installed Spark, fetched once and then taken from disk.
+
+    The versions of `jars.lock` are fetched as they stand there and checked by their hash; for
+    other versions of Spark or Delta, Ivy resolves what is needed.
+    """
     delta, spark = version("delta-spark"), version("pyspark")
     artifact = f"delta-spark_{'.'.join(spark.split('.')[:2])}_2.13"
     if delta.startswith("4.0."):
         artifact = "delta-spark_2.13"
     folder = cache() / "jars" / f"{artifact}-{delta}"
     if not any(folder.glob("*.jar")):
-        _resolve(f"io.delta:{artifact}:{delta}", folder, has_vector)
+        package = f"io.delta:{artifact}:{delta}"
+        print(f"Fetching {package} (once)", file=sys.stderr)
+        _make(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            ready = Path(temporary) / "ready"
+            ready.mkdir()
+            locked = dict(line.split() for line in LOCK.read_text("utf-8").splitlines())
+            try:
+                if package in locked:
+                    _fetch(locked, ready)
+                else:
+                    _resolve(package, Path(temporary), ready, has_vector)
+            except (OSError, LakehouseError) as error:
+                raise LakehouseError(
+                    f"{package} could not be fetched from Maven Central: {error}. Connect to the "
+                    f"network once, or put Delta's JARs into {folder}."
+                ) from error
+            # Another run may have been quicker: then the folder is there and full.
+            with contextlib.suppress(OSError):
+                ready.rename(folder)
     return sorted(folder.glob("*.jar"))
 
 
-def _resolve(package: str, folder: Path, has_vector: bool) -> None:
-    print(f"Fetching {package} (once)", file=sys.stderr)
-    _make(folder.parent)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        scratch = Path(temporary)
-        (scratch / "nothing.py").touch()
-        outcome = subprocess.run(
-            [
-                Path(os.environ["SPARK_HOME"]) / "bin" / "spark-submit",
-                *("--packages", package),
-                *("--conf", f"spark.jars.ivy={scratch / 'ivy'}"),
-                scratch / "nothing.py",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "SPARK_CONF_DIR": str(_conf_folder({}, has_vector))},
-        )
-        found = [p for p in scratch.glob("ivy/jars/*.jar") if p.name.startswith(OURS)]
-        if outcome.returncode or not found:
-            wrong = [line for line in outcome.stderr.splitlines() if "not found" in line.lower()]
-            raise LakehouseError(
-                f"{package} could not be fetched from Maven Central"
-                f"{': ' + wrong[0].strip() if wrong else ''}. Connect to the network once, or put "
-                f"Delta's JARs into {folder}."
-            )
-        ready = scratch / "ready"
-        ready.mkdir()
-        for jar in found:
-            jar.rename(ready / jar.name)
-        # Another run may have been quicker: then the folder is there and full.
-        with contextlib.suppress(OSError):
-            ready.rename(folder)
+def _fetch(locked: dict[str, str], ready: Path) -> None:
+    for package, expected in locked.items():
+        group, artifact, number = package.split(":")
+        name = f"{artifact}-{number}.jar"
+        address = f"{CENTRAL}/{group.replace('.', '/')}/{artifact}/{number}/{name}"
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            content = answer.read()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise LakehouseError(f"{name} is not the file that jars.lock names")
+        (ready / f"{group}_{name}").write_bytes(content)
+
+
+def _resolve(package: str, scratch: Path, ready: Path, has_vector: bool) -> None:
+    (scratch / "nothing.py").touch()
+    outcome = subprocess.run(
+        [
+            Path(os.environ["SPARK_HOME"]) / "bin" / "spark-submit",
+            *("--packages", package),
+            *("--conf", f"spark.jars.ivy={scratch / 'ivy'}"),
+            scratch / "nothing.py",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "SPARK_CONF_DIR": str(_conf_folder({}, has_vector))},
+    )
+    found = [p for p in scratch.glob("ivy/jars/*.jar") if p.name.startswith(OURS)]
+    if outcome.returncode or not found:
+        wrong = [line for line in outcome.stderr.splitlines() if "not found" in line.lower()]
+        raise LakehouseError(wrong[0].strip() if wrong else "Ivy gave no reason")
+    for jar in found:
+        jar.rename(ready / jar.name)
 
 
 def _conf_folder(settings: dict[str, str], has_vector: bool) -> Path:

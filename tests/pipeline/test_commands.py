@@ -1,4 +1,4 @@
-"""The README's first command, and a single job with options of spark-submit, as a user runs them."""
+"""The README's first command, and one job with options of spark-submit, as a user runs them."""
 
 from __future__ import annotations
 
