@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -253,6 +255,35 @@ def resolver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> No
     monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     versions(monkeypatch, pyspark="4.2.0", delta_spark="4.4.0")
+    unlocked = tmp_path / "jars.lock"
+    unlocked.write_text("", encoding="utf-8")
+    monkeypatch.setattr(launch, "LOCK", unlocked)
+
+
+def offered(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """A Maven Central that answers every address with the same bytes."""
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(content))
+    versions(monkeypatch, pyspark="4.2.0", delta_spark="4.4.0")
+
+
+def test_locked_jars_are_taken_when_their_hash_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "jars.lock"
+    digest = hashlib.sha256(b"jar").hexdigest()
+    lock.write_text(f"io.delta:delta-spark_4.2_2.13:4.4.0 {digest}\n", encoding="utf-8")
+    monkeypatch.setattr(launch, "LOCK", lock)
+    offered(monkeypatch, b"jar")
+    assert [jar.name for jar in launch.delta_jars()] == ["io.delta_delta-spark_4.2_2.13-4.4.0.jar"]
+
+
+def test_a_locked_jar_with_another_hash_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered(monkeypatch, b"something else")
+    with pytest.raises(LakehouseError, match=r"not the file that jars\.lock names"):
+        launch.delta_jars()
+    assert not list((tmp_path / "cache" / "jars").iterdir())
 
 
 def test_jars_are_fetched_once_and_only_those_of_delta(
