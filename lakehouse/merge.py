@@ -114,7 +114,8 @@ class Writer:
 
     def put_aside(self, rows: DataFrame, table: str, run_id: str) -> None:
         """Compute rows once and keep them while a table and its quarantine are made of them."""
-        rows.write.mode("overwrite").parquet(str(self.tables.aside(table, run_id)))
+        quick = rows.write.option("compression", "none").option("parquet.enable.dictionary", False)
+        quick.mode("overwrite").parquet(str(self.tables.aside(table, run_id)))
 
     def put_back(self, table: str, run_id: str, schema: StructType) -> DataFrame:
         """The rows that `put_aside` kept."""

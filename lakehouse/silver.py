@@ -9,7 +9,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.conform import ERRORS, WARNINGS, conformed
+from lakehouse.conform import ERRORS, FILLED, WARNINGS, conformed
 from lakehouse.contracts import SUPERSEDED, Domain, Entity
 from lakehouse.dedupe import ACCEPTED, FATE, QUARANTINED, deduplicated
 from lakehouse.dedupe import SUPERSEDED as LOST
@@ -18,6 +18,8 @@ from lakehouse.tables import Tables
 
 ORIGIN = ("_source", "_file", "_file_hash", "_row", "_line", "_delivered_at")
 FEW = 100_000
+# What ranking needs and nothing after it.
+SPENT = ("_rescued", "_row_hash", FILLED)
 FATES = ("inserted", "updated", "unchanged", "duplicate", "superseded", "quarantined")
 
 
@@ -69,7 +71,9 @@ def ranked(domain: Domain, entity: Entity, read: Read, business_date: date) -> D
         bronze = read(f"bronze.{domain.bronze_name(source.source, entity.entity)}")
         if bronze is not None:
             parts.append(conformed(bronze, domain, source, entity, business_date))
-    return deduplicated(reduce(DataFrame.unionByName, parts), entity) if parts else None
+    if not parts:
+        return None
+    return deduplicated(reduce(DataFrame.unionByName, parts), entity).drop(*SPENT)
 
 
 def judged(
