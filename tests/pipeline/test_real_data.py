@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif(not OTHERS.is_dir(), reason="the files of others
 FATES = "inserted", "updated", "unchanged", "duplicate", "superseded", "quarantined"
 
 
-def built(spark: SparkSession, name: str, warehouse: Path) -> House:
+def built(spark: SparkSession, name: str, warehouse: Path, *layers: str) -> House:
     house = House(spark, OTHERS / name, warehouse)
-    house.run()
+    house.run(*layers)
     return house
 
 
@@ -46,7 +46,7 @@ def held(house: House, entity: str) -> dict[str, int]:
 
 def test_wide_exports_with_addresses_over_two_lines(spark: SparkSession, tmp_path: Path) -> None:
     """Clean keys, so nothing is held back; every department comes from the visit's doctor."""
-    house = built(spark, "pyqnml", tmp_path)
+    house = built(spark, "pyqnml", tmp_path, "bronze", "silver")
     assert fates(house) == {
         "patients": {"inserted": 10_000},
         "doctors": {"inserted": 1_000},
@@ -58,7 +58,7 @@ def test_wide_exports_with_addresses_over_two_lines(spark: SparkSession, tmp_pat
     assert house.rows("select count(*) from bronze.pyqnml_patients where address like '%\\n%'") == [
         (10_000,)
     ]
-    ages = house.rows("select min(age), max(age), count(age) from gold.dim_patients")[0]
+    ages = house.rows("select min(age), max(age), count(age) from silver.patients")[0]
     assert ages[2] == 10_000
     assert 0 <= ages[0] <= ages[1] <= 120
 
@@ -86,7 +86,7 @@ def test_hand_kept_tables_with_dates_both_ways(spark: SparkSession, tmp_path: Pa
 
     Slashes stand in 10 appointments; where day and month can be exchanged nobody knows the day.
     """
-    house = built(spark, "virajmore", tmp_path)
+    house = built(spark, "virajmore", tmp_path, "bronze", "silver")
     found = fates(house)
     assert found["patients"] == {"inserted": 50, "duplicate": 3}
     assert found["doctors"] == {"inserted": 10}
