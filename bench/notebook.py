@@ -55,6 +55,8 @@ def main(landing: Path, warehouse: Path) -> None:
         frame = frame.withColumns({c: F.trim(F.col(c).cast("string")) for c in frame.columns})
         return frame.where(F.col(key).isNotNull()).dropDuplicates([key])
 
+    # Gold asks which versions count and what was deleted: here one version each, and nothing.
+    version = ["date '2000-01-01' as valid_from", "date(null) as valid_to", "true as is_current"]
     gender = F.lower(F.substring("gender", 1, 1))
     save(
         trimmed("patients").select(
@@ -66,6 +68,8 @@ def main(landing: Path, warehouse: Path) -> None:
             .otherwise("unknown")
             .alias("gender"),
             F.upper("country").alias("country"),
+            F.expr("date(null) as birth_date"),
+            *map(F.expr, version),
         ),
         "silver.patients",
     )
@@ -75,6 +79,7 @@ def main(landing: Path, warehouse: Path) -> None:
             "doctor_name",
             F.initcap("department").alias("department"),
             F.col("years_experience").try_cast("int").alias("years_experience"),
+            *map(F.expr, version),
         ),
         "silver.doctors",
     )
@@ -85,6 +90,7 @@ def main(landing: Path, warehouse: Path) -> None:
                 "department": F.initcap("department"),
                 "visit_date": F.expr("try_cast(visit_date as date)"),
                 "follow_up_required": F.expr("try_cast(follow_up_required as boolean)"),
+                "_deleted_on": F.expr("date(null)"),
             }
         )
         .where("visit_date <= current_date()"),
@@ -94,6 +100,7 @@ def main(landing: Path, warehouse: Path) -> None:
     save(
         trimmed("treatments")
         .withColumns({"treatment_type": F.initcap("treatment_type"), "treatment_cost": cost})
+        .withColumn("_deleted_on", F.expr("date(null)"))
         .where("treatment_cost is null or treatment_cost >= 0"),
         "silver.treatments",
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import isqrt
 from pathlib import Path
 
-from data_gen.truth import Fates, Tally
+from data_gen.truth import NOBODY, Fates, Tally, Version
 from data_gen.vocabulary import (
     AGE_GROUPS,
     COUNTRY_CODES,
@@ -18,6 +18,7 @@ from data_gen.vocabulary import (
     INSURER_NAMES,
     SELF_PAY,
     TYPE_NAMES,
+    UNKNOWN_DEPARTMENT,
     WEEKS,
     day_of,
 )
@@ -30,7 +31,7 @@ TOP = 10
 
 @dataclass
 class Registry:
-    """Attributes of the real patients and doctors, by position."""
+    """Newest attributes of the real patients and doctors, by position."""
 
     patient_id: str
     doctor_id: str
@@ -44,10 +45,8 @@ class Registry:
         return self.patient_id % (position + 1)
 
     def doctor_key(self, position: int) -> str:
-        """The clean id of a doctor, `UNK` after the last one."""
-        if position == len(self.doctor_names):
-            return "UNK"
-        return self.doctor_id % (position + 1)
+        """The clean id of a doctor, `UNK` for nobody."""
+        return "UNK" if position == NOBODY else self.doctor_id % (position + 1)
 
 
 def money(cents: int | None) -> str:
@@ -128,9 +127,8 @@ def department_treatment_summary(tally: Tally, registry: Registry) -> Iterator[R
 def doctor_performance(tally: Tally, registry: Registry) -> Iterator[Record]:
     """One row per doctor and one for the unknown doctor."""
     bills = tally.doctor_bills
-    names = [*registry.doctor_names, "Unknown"]
-    departments = [*registry.doctor_departments, len(DEPARTMENT_NAMES) - 1]
-    for number, name in enumerate(names):
+    departments = [*registry.doctor_departments, UNKNOWN_DEPARTMENT]
+    for number, name in [*enumerate(registry.doctor_names), (NOBODY, "Unknown")]:
         cents = bills.cents[number]
         yield (
             registry.doctor_key(number),
@@ -298,7 +296,8 @@ def department_weekly_kpis(tally: Tally, registry: Registry) -> Iterator[Record]
 
 def doctor_follow_up_ratio(tally: Tally, registry: Registry) -> Iterator[Record]:
     """One row per doctor and one for the unknown doctor."""
-    for number, visits in enumerate(tally.doctor_visits):
+    for number in [*range(len(registry.doctor_names)), NOBODY]:
+        visits = tally.doctor_visits[number]
         yes = tally.doctor_follow_ups[number]
         rate = ratio(yes, tally.doctor_answers[number], 4)
         yield registry.doctor_key(number), visits, yes, rate, flag(visits < LOW_VOLUME)
@@ -367,11 +366,14 @@ VIEWS: dict[str, tuple[View, str]] = {
 
 
 def write_answers(folder: Path, fates: Fates, tally: Tally, registry: Registry) -> None:
-    """Write counts.json, rows.csv and one CSV per view."""
+    """Write counts.json, rows.csv, versions.csv and one CSV per view."""
     write_text(folder / "counts.json", json.dumps(fates.counts(), indent=2) + "\n")
     with CsvFile(folder / "rows.csv", ("entity", "file", "row", "key", "fate", "reasons")) as rows:
         for note in sorted(fates.notes):
             rows.write((*note[:-1], "|".join(sorted(note.reasons))))
+    with CsvFile(folder / "versions.csv", Version._fields) as versions:
+        for version in sorted(fates.versions):
+            versions.write((*version[:-1], flag(version.is_current)))
     for name, (view, columns) in VIEWS.items():
         with CsvFile(folder / "views" / f"{name}.csv", columns.split()) as sheet:
             sheet.write_all(view(tally, registry))

@@ -5,22 +5,19 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from random import Random
 
 from data_gen import later, people
 from data_gen.answers import Registry, write_answers
 from data_gen.defects import VIP_BILLS
-from data_gen.delivery import EntityFile
+from data_gen.delivery import FIRST_DELIVERY, SECOND_DELIVERY, EntityFile
 from data_gen.encounters import write_encounters
 from data_gen.names import Names, names
 from data_gen.truth import Fates, Line, Tally, Visit
 from data_gen.ward import TREATMENT_HEADER, VISIT_HEADER, Ward
 from data_gen.write_csv import CsvFile
 
-FIRST_DELIVERY = datetime(2025, 7, 1, 6, tzinfo=timezone.utc)
-SECOND_DELIVERY = datetime(2025, 7, 2, 6, tzinfo=timezone.utc)
 LATER_FOLDER, ANSWERS_FOLDER = "_later", "_answers"
 
 
@@ -34,6 +31,7 @@ class Sizes:
     treatments: int
     late_patients: int
     new_patients: int
+    new_doctors: int
     new_visits: int
 
     @classmethod
@@ -41,10 +39,18 @@ class Sizes:
         """Sizes proportional to the hospital of 600 patients."""
         rows = (600, 60, 1500, 2000)
         first = (max(least, round(n * scale)) for least, n in zip((4, 1, 8, 12), rows, strict=True))
-        added = (
-            max(least, round(n * scale)) for least, n in zip((1, 2, 3), (2, 5, 12), strict=True)
-        )
+        more = zip((1, 2, 2, 3), (2, 5, 2, 12), strict=True)
+        added = (max(least, round(n * scale)) for least, n in more)
         return cls(*first, *added)
+
+
+@dataclass
+class Known:
+    """Whom the second delivery speaks of again, and what waits for it."""
+
+    patients: list[people.KnownPatient]
+    staff: people.Staff
+    waiting: list[tuple[Visit, list[Line]]]
 
 
 @dataclass
@@ -90,7 +96,7 @@ def _hospital(out: Path, seed: int, scale: float) -> Hospital:
     return Hospital(out, seed, sizes, names(seed), registry, Fates(), Fates())
 
 
-def _ward(hospital: Hospital, busy: list[int]) -> Ward:
+def _ward(hospital: Hospital, staff: people.Staff) -> Ward:
     rng = hospital.rng("visits")
     registry, sizes = hospital.registry, hospital.sizes
     patients = len(registry.countries)
@@ -100,7 +106,8 @@ def _ward(hospital: Hospital, busy: list[int]) -> Ward:
     return Ward(
         rng=rng,
         registry=registry,
-        busy=busy,
+        busy=staff.busy,
+        moves=staff.moves,
         patients=patients,
         expensive=vips,
         late=list(range(patients, patients + sizes.late_patients)),
@@ -114,49 +121,54 @@ def _ward(hospital: Hospital, busy: list[int]) -> Ward:
     )
 
 
-def _first_delivery(hospital: Hospital) -> tuple[Ward, Tally, list[tuple[Visit, list[Line]]]]:
+def _first_delivery(hospital: Hospital) -> tuple[Ward, Tally, Known]:
     sizes, registry = hospital.sizes, hospital.registry
     with ExitStack() as stack:
         patients = hospital.file(stack, "patients", people.PATIENT_HEADER)
         rng = hospital.rng("patients")
-        people.write_patients(sizes.patients, registry, hospital.names, patients, rng)
+        again = people.write_patients(sizes.patients, registry, hospital.names, patients, rng)
         doctors = hospital.file(stack, "doctors", people.DOCTOR_HEADER)
         rng = hospital.rng("doctors")
-        busy = people.write_doctors(sizes.doctors, registry, hospital.names, doctors, rng)
-        ward = _ward(hospital, busy)
+        staff = people.write_doctors(sizes.doctors, registry, hospital.names, doctors, rng)
+        ward = _ward(hospital, staff)
         everybody = ward.patients + sizes.late_patients + sizes.new_patients
-        tally = Tally(everybody, len(registry.doctor_names))
+        tally = Tally(everybody, len(registry.doctor_names) + sizes.new_doctors)
         visits = hospital.file(stack, "visits", VISIT_HEADER)
         treatments = hospital.file(stack, "treatments", TREATMENT_HEADER)
         rows = (sizes.visits, sizes.treatments)
         waiting = write_encounters(*rows, ward, tally, visits, treatments)
-    return ward, tally, waiting
+    return ward, tally, Known(again, staff, waiting)
 
 
-def _second_delivery(hospital: Hospital, ward: Ward, tally: Tally) -> None:
+def _second_delivery(hospital: Hospital, ward: Ward, tally: Tally, known: Known) -> None:
     sizes, registry = hospital.sizes, hospital.registry
     with ExitStack() as stack:
         patients = hospital.file(stack, "patients", later.PATIENT_HEADER, second=True)
         count = sizes.late_patients + sizes.new_patients
         rng = hospital.rng("later patients")
-        later.write_patients(count, registry, hospital.names, patients, rng)
+        later.write_patients(count, known.patients, registry, hospital.names, patients, rng)
+        doctors = hospital.file(stack, "doctors", people.DOCTOR_HEADER, second=True)
+        rng, count = hospital.rng("later doctors"), sizes.new_doctors
+        later.write_doctors(count, known.staff, registry, hospital.names, doctors, rng)
         visits = hospital.file(stack, "visits", VISIT_HEADER, second=True)
         treatments = hospital.file(stack, "treatments", TREATMENT_HEADER, second=True)
         newcomers = range(len(registry.countries))[-sizes.new_patients :]
-        later.write_visits(sizes.new_visits, newcomers, ward, tally, (visits, treatments))
+        beginners = range(len(registry.doctor_names))[-sizes.new_doctors :]
+        files = (visits, treatments)
+        later.write_visits(sizes.new_visits, newcomers, beginners, ward, tally, files)
         later.write_treatments(ward, tally, treatments)
 
 
 def generate(out: Path, seed: int = 42, scale: float = 1.0) -> None:
     """Write both deliveries and the answers before and after the second one."""
     hospital = _hospital(out, seed, scale)
-    ward, tally, waiting = _first_delivery(hospital)
+    ward, tally, known = _first_delivery(hospital)
     answers = out / ANSWERS_FOLDER
     write_answers(answers, hospital.first, tally, hospital.registry)
-    for visit, lines in waiting:
+    for visit, lines in known.waiting:
         tally.add_visit(visit)
         tally.add_lines(visit, lines)
-    _second_delivery(hospital, ward, tally)
+    _second_delivery(hospital, ward, tally, known)
     write_answers(answers / "after_later", hospital.after, tally, hospital.registry)
 
 

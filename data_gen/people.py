@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import NamedTuple
 
 from data_gen.answers import Registry
 from data_gen.defects import (
@@ -20,6 +21,7 @@ from data_gen.defects import (
 from data_gen.delivery import EntityFile
 from data_gen.names import Names, all_caps, decomposed, title_case, with_accent
 from data_gen.vocabulary import (
+    AGE_BOUNDS,
     COUNTRY_DRAW,
     COUNTRY_SPELLINGS,
     DEPARTMENT_NAMES,
@@ -59,6 +61,14 @@ class Patient:
         return self.key, self.name, self.age, self.gender, self.country
 
 
+class KnownPatient(NamedTuple):
+    """A patient of the first delivery of whom the second one speaks again, and why."""
+
+    position: int
+    change: str
+    patient: Patient
+
+
 def new_patient(number: int, key: str, names: Names, rng: Random) -> Patient:
     """A clean patient whose values may be spelled in many ways."""
     random = rng.random
@@ -91,6 +101,11 @@ def _age_invalid(patient: Patient, rng: Random) -> None:
 
 def _age_blank(patient: Patient, rng: Random) -> None:
     _age(patient, "", None)
+
+
+def _age_before_bracket(patient: Patient, rng: Random) -> None:
+    years = rng.choice(AGE_BOUNDS) - 1
+    _age(patient, str(years), years)
 
 
 def _age_edge(patient: Patient, rng: Random) -> None:
@@ -155,7 +170,11 @@ PATIENT_EDITS: dict[str, Callable[[Patient, Random], None]] = {
     "name_blank": _name_blank,
     "id_lower": _id_lower,
     "same_name_without_age": _age_blank,
+    "united_later": _age_blank,
+    "ages_later": _age_before_bracket,
 }
+NAMESAKES = ("same_person", "same_name_without_age", "parted_later", "united_later")
+SAME_PERSON = ("possible_duplicate_person",)
 
 
 def register(patient: Patient, registry: Registry) -> None:
@@ -169,12 +188,27 @@ def _settle(patient: Patient) -> None:
     patient.gender, patient.country, patient.country_code = "F", "Kenya", 6
 
 
-def _namesake(patient: Patient, registry: Registry, kind: str, file: EntityFile) -> None:
+def _namesake(patient: Patient, registry: Registry) -> Patient:
     """The same person once more under the next id, written in other codes."""
-    warnings = ("possible_duplicate_person",) if kind == "same_person" else ()
     key = registry.patient_key(len(registry.countries))
-    file.keep(replace(patient, key=key, gender="female", country="KE").fields(), warnings)
     register(patient, registry)
+    return replace(patient, key=key, gender="female", country="KE")
+
+
+def _write_namesakes(
+    patient: Patient, registry: Registry, kind: str, file: EntityFile
+) -> list[KnownPatient]:
+    """The same person under two ids, which a later delivery may part or bring together."""
+    number = len(registry.countries)
+    _settle(patient)
+    register(patient, registry)
+    twin = _namesake(patient, registry)
+    now = SAME_PERSON if kind in ("same_person", "parted_later") else ()
+    for person in (patient, twin):
+        file.keep(person.fields(), now, () if kind == "parted_later" else now)
+    parted = KnownPatient(number, "ages_later", patient)
+    united = [KnownPatient(number + n, kind, who) for n, who in enumerate((patient, twin))]
+    return {"parted_later": [parted], "united_later": united}.get(kind, [])
 
 
 def _older_version(patient: Patient) -> tuple[str, ...]:
@@ -198,30 +232,32 @@ def _write_patient(patient: Patient, kind: str, file: EntityFile, rng: Random) -
         file.lose(nobody.fields(), "", "quarantined", ("null_pk",))
 
 
-def add_patient(kind: str, registry: Registry, names: Names, file: EntityFile, rng: Random) -> None:
-    """Write the next patient, with one kind of dirt if any, and remember it."""
+def add_patient(
+    kind: str, registry: Registry, names: Names, file: EntityFile, rng: Random
+) -> list[KnownPatient]:
+    """Write the next patient, with one kind of dirt if any; return whom we hear of again."""
     number = len(registry.countries)
     patient = new_patient(number, registry.patient_key(number), names, rng)
     if kind in PATIENT_EDITS:
         PATIENT_EDITS[kind](patient, rng)
-    if kind in ("same_person", "same_name_without_age"):
-        _settle(patient)
-        patient.warnings = ("possible_duplicate_person",) if kind == "same_person" else ()
+    if kind in NAMESAKES:
+        return _write_namesakes(patient, registry, kind, file)
     register(patient, registry)
     _write_patient(patient, kind, file, rng)
-    if kind in ("same_person", "same_name_without_age"):
-        _namesake(patient, registry, kind, file)
+    return [KnownPatient(number, kind, patient)] if kind.endswith("_later") else []
 
 
 def write_patients(
     rows: int, registry: Registry, names: Names, file: EntityFile, rng: Random
-) -> None:
-    """Fill patients.csv with exactly this many rows."""
+) -> list[KnownPatient]:
+    """Fill patients.csv with exactly this many rows; return whom we hear of again."""
     planted = plan(PATIENTS, rows, PATIENT_SHARE, rng)
     sprinkler = Sprinkler(planted.kinds, rows - planted.extra_rows, rng)
+    again: list[KnownPatient] = []
     for _ in range(rows - planted.extra_rows):
-        add_patient(sprinkler.next(), registry, names, file, rng)
+        again += add_patient(sprinkler.next(), registry, names, file, rng)
     file.close()
+    return again
 
 
 @dataclass(slots=True)
@@ -241,7 +277,36 @@ class Doctor:
         return self.key, self.name, self.department, self.years
 
 
-def _new_doctor(number: int, key: str, names: Names, rng: Random) -> Doctor:
+class KnownDoctor(NamedTuple):
+    """A doctor of the first delivery of whom the second one speaks again, and why."""
+
+    position: int
+    change: str
+    doctor: Doctor
+
+
+@dataclass
+class Staff:
+    """Positions of the doctors who see patients, who changes, and who moves to what department."""
+
+    busy: list[int] = field(default_factory=list)
+    again: list[KnownDoctor] = field(default_factory=list)
+    moves: dict[int, int] = field(default_factory=dict)
+
+    def add(self, number: int, doctor: Doctor, kind: str, rng: Random) -> None:
+        """Remember what matters of one doctor."""
+        # These departments exist in the doctors table alone, so visits never have to guess.
+        if kind not in ("idle", "idle_moves_later", "department_unmapped", "department_blank"):
+            self.busy.append(number)
+        if kind.endswith("_later"):
+            self.again.append(KnownDoctor(number, kind, doctor))
+        if kind in ("moves_later", "idle_moves_later"):
+            step = rng.randrange(1, len(MAPPED_DEPARTMENTS))
+            self.moves[number] = (doctor.department_code + step) % len(MAPPED_DEPARTMENTS)
+
+
+def new_doctor(number: int, key: str, names: Names, rng: Random) -> Doctor:
+    """A clean doctor; the department may be spelled in many ways."""
     first, last = names.parts(number + DOCTOR_NAMES_FROM)
     code = number % len(MAPPED_DEPARTMENTS)
     spelled = rng.choice((DEPARTMENT_NAMES[code],) * 6 + DEPARTMENTS[DEPARTMENT_NAMES[code]])
@@ -276,6 +341,12 @@ def _spoil(doctor: Doctor, kind: str, rng: Random) -> None:
         doctor.key = f"{doctor.key.lower()} "
 
 
+def employ(doctor: Doctor, registry: Registry) -> None:
+    """Remember a doctor under the next position."""
+    registry.doctor_names.append(doctor.clean_name)
+    registry.doctor_departments.append(doctor.department_code)
+
+
 def _write_doctor(doctor: Doctor, kind: str, file: EntityFile) -> None:
     key = doctor.key.strip().upper()
     if kind == "changed_copy":
@@ -290,21 +361,19 @@ def _write_doctor(doctor: Doctor, kind: str, file: EntityFile) -> None:
 
 def write_doctors(
     rows: int, registry: Registry, names: Names, file: EntityFile, rng: Random
-) -> list[int]:
-    """Fill doctors.csv with exactly this many rows and return who sees patients."""
+) -> Staff:
+    """Fill doctors.csv with exactly this many rows and return who does what."""
     planted = plan(DOCTORS, rows, DOCTOR_SHARE, rng)
     sprinkler = Sprinkler(planted.kinds, rows - planted.extra_rows, rng)
-    busy: list[int] = []
+    staff = Staff()
     for number in range(rows - planted.extra_rows):
         kind = sprinkler.next()
-        doctor = _new_doctor(number, registry.doctor_id % (number + 1), names, rng)
+        doctor = new_doctor(number, registry.doctor_id % (number + 1), names, rng)
         _rename(doctor, kind, names, number)
         _spoil(doctor, kind, rng)
-        registry.doctor_names.append(doctor.clean_name)
-        registry.doctor_departments.append(doctor.department_code)
+        employ(doctor, registry)
         _write_doctor(doctor, kind, file)
-        # These departments exist in the doctors table alone, so visits never have to guess.
-        if kind not in ("idle", "department_unmapped", "department_blank"):
-            busy.append(number)
+        staff.add(number, doctor, kind, rng)
     file.close()
-    return busy or [0]
+    staff.busy = staff.busy or [0]
+    return staff

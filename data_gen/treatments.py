@@ -86,6 +86,7 @@ TREATMENT_EDITS: dict[str, Callable[[TreatmentRow, Ward], None]] = {
     "negative_cost": _negative_cost,
     "negative_cost_copied": _negative_cost,
     "bad_cost": _bad_cost,
+    "repaired_later": _bad_cost,
     "orphan_visit": _orphan_visit,
     "null_visit_id": _null_visit_id,
     "null_pk": _treatment_null_pk,
@@ -100,12 +101,27 @@ TREATMENT_EDITS: dict[str, Callable[[TreatmentRow, Ward], None]] = {
     "id_lower": _treatment_id_lower,
 }
 COPIES = {"exact_copy": 1, "exact_copy_twice": 2, "negative_cost_copied": 1}
-CHANGED_LATER = {"corrected_later": "superseded", "resent_later": "duplicate"}
+OVERTAKEN = ("corrected_later", "restored_later")
+CHANGED_LATER = (*OVERTAKEN, "resent_later", "correction_fails", "repaired_later")
 
 
 def _write_older(row: TreatmentRow, file: EntityFile) -> None:
     older = replace(row, kind="Medication" if row.truth.kind else "MRI", cost="")
     file.lose(older.fields(), row.clean_key, "superseded", ())
+
+
+def _write_itself(row: TreatmentRow, visit: VisitRow, kind: str, file: EntityFile) -> None:
+    if kind in OVERTAKEN:
+        file.yield_later(row.fields(), row.clean_key)
+    elif kind == "repaired_later":
+        file.mend_later(row.fields(), row.clean_key, row.reasons)
+    elif row.reasons or visit.reasons:
+        reasons = row.reasons or ("parent_quarantined",)
+        file.lose(row.fields(), row.clean_key, "quarantined", reasons)
+    elif visit.waits:
+        file.wait(row.fields(), row.clean_key, "parent_quarantined", row.warnings)
+    else:
+        file.keep(row.fields(), row.warnings)
 
 
 def write_treatment(
@@ -114,18 +130,9 @@ def write_treatment(
     """Write the treatment with its lesser copies and tell whether it is accepted with its visit."""
     if kind == "changed_copy":
         _write_older(row, file)
-    if kind in CHANGED_LATER:
-        file.yield_later(row.fields(), row.clean_key, CHANGED_LATER[kind])
-    elif row.reasons:
-        file.lose(row.fields(), row.clean_key, "quarantined", row.reasons)
-    elif visit.reasons:
-        file.lose(row.fields(), row.clean_key, "quarantined", ("parent_quarantined",))
-    elif visit.waits:
-        file.wait(row.fields(), row.clean_key, "parent_quarantined", row.warnings)
-    else:
-        file.keep(row.fields(), row.warnings)
+    _write_itself(row, visit, kind, file)
     for _ in range(COPIES.get(kind, 0)):
         file.lose(row.fields(), row.clean_key, "duplicate", ())
-    if kind in CHANGED_LATER or kind == "correction_fails":
+    if kind in CHANGED_LATER:
         ward.changed_later.append((kind, visit, row))
     return not (row.reasons or visit.reasons)

@@ -16,6 +16,8 @@ from data_gen.vocabulary import DEPARTMENT_NAMES, INSURER_NAMES, TYPE_NAMES, WEE
 ENTITIES = ("patients", "doctors", "visits", "treatments")
 FATES = ("duplicate", "superseded", "quarantined")
 WEEK_BYTES = (WEEKS + 7) // 8
+NOBODY = -1
+"""Position of the unknown doctor: the last one, however many doctors join."""
 
 
 class Note(NamedTuple):
@@ -29,12 +31,27 @@ class Note(NamedTuple):
     reasons: tuple[str, ...]
 
 
+class Version(NamedTuple):
+    """One of several versions of a person; the day it ends is the day the next one begins."""
+
+    entity: str
+    key: str
+    valid_from: str
+    valid_to: str
+    is_current: bool
+
+
 @dataclass
 class Fates:
-    """What becomes of every delivered row at one moment in time."""
+    """What becomes of every delivered row at one moment in time.
+
+    An accepted row of a patient or doctor opens a version; `versions` tells those of the people
+    with more than one.
+    """
 
     rows: Counter[str] = field(default_factory=Counter)
     notes: list[Note] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
     warnings: dict[str, Counter[str]] = field(
         default_factory=lambda: {entity: Counter() for entity in ENTITIES}
     )
@@ -95,7 +112,7 @@ class Bills:
 
 
 class Tally:
-    """Totals of all accepted visits and treatments; the last doctor is the unknown one."""
+    """Totals of all accepted visits and treatments; beside all doctors there is `NOBODY`."""
 
     def __init__(self, patients: int, doctors: int) -> None:
         departments = len(DEPARTMENT_NAMES)

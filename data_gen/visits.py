@@ -12,6 +12,7 @@ from data_gen.defects import (
     FUTURE_DATES,
 )
 from data_gen.delivery import EntityFile
+from data_gen.truth import NOBODY
 from data_gen.vocabulary import (
     DAY_TEXT,
     DEPARTMENT_NAMES,
@@ -73,7 +74,7 @@ def _ancient_date(visit: VisitRow, ward: Ward) -> None:
 
 def _no_doctor(visit: VisitRow, ward: Ward, doctor_id: str) -> None:
     visit.doctor_id, visit.warnings = doctor_id, ("orphan_doctor",)
-    visit.truth = visit.truth._replace(doctor=len(ward.registry.doctor_names))
+    visit.truth = visit.truth._replace(doctor=NOBODY)
 
 
 def _orphan_doctor(visit: VisitRow, ward: Ward) -> None:
@@ -85,6 +86,9 @@ def _doctor_blank(visit: VisitRow, ward: Ward) -> None:
 
 
 def _department_imputed(visit: VisitRow, ward: Ward) -> None:
+    # Were the doctor to move, so would the visit, after it has been counted.
+    if visit.truth.doctor in ward.moves:
+        ward.assign(visit, ward.rng.choice(ward.steady))
     visit.department, visit.warnings = ward.rng.choice(("", " ")), ("department_imputed",)
 
 
@@ -115,6 +119,10 @@ def _follow_up_invalid(visit: VisitRow, ward: Ward) -> None:
     visit.warnings = ("follow_up_required_invalid",)
 
 
+def _orphan_twin(visit: VisitRow, ward: Ward) -> None:
+    visit.follow_up, visit.truth = "", visit.truth._replace(follow_up=None)
+
+
 def _follow_up_unknown(visit: VisitRow, ward: Ward) -> None:
     visit.follow_up = ward.rng.choice(NO_ANSWER_SPELLINGS)
     visit.truth = visit.truth._replace(follow_up=None)
@@ -139,7 +147,7 @@ VISIT_EDITS: dict[str, Callable[[VisitRow, Ward], None]] = {
     "vip": _vip,
     "late_parent": _late_parent,
     "orphan_patient": _orphan_patient,
-    "winner_is_orphan": _orphan_patient,
+    "orphan_twin": _orphan_twin,
     "null_patient_id": _null_patient_id,
     "null_pk": _null_pk,
     "null_pk_bad_date": _null_pk_bad_date,
@@ -160,19 +168,21 @@ VISIT_EDITS: dict[str, Callable[[VisitRow, Ward], None]] = {
     "treated_again_later": _treated_again_later,
 }
 KEYLESS = ("null_pk", "null_pk_bad_date")
-TREATED = ("late_parent", "orphan_patient", "bad_date", "winner_is_orphan", "treated_again_later")
+TREATED = ("late_parent", "orphan_patient", "bad_date", "orphan_twin", "treated_again_later")
 OLDER_DAY = DAY_TEXT[40]
 
 
 def _write_loser(visit: VisitRow, kind: str, ward: Ward, file: EntityFile) -> None:
-    """The row with the same id that loses against the visit, if its kind has one."""
+    """The row with the same id that loses against the visit, if its kind has one.
+
+    A broken row never wins, though it may say more than the visit.
+    """
     if kind == "changed_copy":
         older = replace(visit, date=OLDER_DAY, follow_up="")
         file.lose(older.fields(), visit.clean_key, "superseded", ())
-    if kind == "winner_is_orphan":
-        known = ward.registry.patient_key(ward.patient())
-        older = replace(visit, patient_id=known, follow_up="")
-        file.lose(older.fields(), visit.clean_key, "superseded", ())
+    if kind == "orphan_twin":
+        orphan = replace(visit, patient_id=ward.orphan(0), follow_up="yes")
+        file.lose(orphan.fields(), visit.clean_key, "quarantined", ("orphan_patient",))
     if kind == "bad_twin":
         broken = replace(visit, date="2024-02-30")
         file.lose(broken.fields(), visit.clean_key, "quarantined", ("bad_date",))
@@ -184,11 +194,12 @@ def write_visit(visit: VisitRow, kind: str, ward: Ward, file: EntityFile) -> Non
     if loser_first:
         _write_loser(visit, kind, ward, file)
     if visit.waits:
-        file.wait(visit.fields(), visit.clean_key, "orphan_patient", visit.warnings)
+        later = ward.warnings_later(visit)
+        file.wait(visit.fields(), visit.clean_key, "orphan_patient", later)
     elif visit.reasons:
         file.lose(visit.fields(), visit.clean_key, "quarantined", visit.reasons)
     else:
-        file.keep(visit.fields(), visit.warnings)
+        file.keep(visit.fields(), visit.warnings, ward.warnings_later(visit))
     if not loser_first:
         _write_loser(visit, kind, ward, file)
     for _ in range({"exact_copy": 1, "exact_copy_twice": 2}.get(kind, 0)):

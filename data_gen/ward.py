@@ -109,6 +109,7 @@ class Ward:
     rng: Random
     registry: Registry
     busy: list[int]
+    moves: dict[int, int]
     patients: int
     expensive: list[int]
     late: list[int]
@@ -126,6 +127,7 @@ class Ward:
 
     def __post_init__(self) -> None:
         self.reserved = frozenset(self.expensive)
+        self.steady = [doctor for doctor in self.busy if doctor not in self.moves]
 
     def patient(self) -> int:
         """Any patient but the most expensive ones, whose bills are planted."""
@@ -152,6 +154,21 @@ class Ward:
             answers[int(random() * len(answers))],
             Visit(patient, doctor, department, day, follow_up),
         )
+
+    def assign(self, visit: VisitRow, doctor: int) -> None:
+        """Give a clean visit to another doctor, in that doctor's department."""
+        department = self.registry.doctor_departments[doctor]
+        visit.doctor_id = self.registry.doctor_key(doctor)
+        visit.department = self.spelled(department)
+        visit.truth = visit.truth._replace(doctor=doctor, department=department)
+
+    def warnings_later(self, visit: VisitRow) -> tuple[str, ...]:
+        """The visit's warnings when its doctor may have moved to another department."""
+        department = self.moves.get(visit.truth.doctor)
+        if department is None:
+            return visit.warnings
+        others = tuple(name for name in visit.warnings if name != "department_mismatch")
+        return others if visit.truth.department == department else (*others, "department_mismatch")
 
     def spelled(self, department: int) -> str:
         """A department name, now and then in another spelling."""

@@ -61,7 +61,7 @@ def _silver(domain: Domain) -> str:
     body = [
         [
             _code([entity.entity]),
-            _code(entity.key),
+            _code([*entity.key, *(["valid_from"] if entity.versioned else [])]),
             _code(entity.partition_by),
             entity.is_,
             _references(entity),

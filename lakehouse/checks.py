@@ -14,10 +14,24 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from lakehouse.contracts import Domain, Entity, GoldTable, Source, snake
+from lakehouse.contracts import (
+    Agreement,
+    Check,
+    Domain,
+    Entity,
+    GoldTable,
+    Source,
+    TableChecks,
+    snake,
+)
 from lakehouse.documents import Document, KeyPath, Problems, shown
 from lakehouse.sqltext import PLACEHOLDER, columns_in, tables_in
 
+# Layers whose tables can have checks, and where their tables are declared.
+CHECKED = {"silver": "entities/*.yml", "gold": "gold/*.sql"}
+# What `accepted` can compare as text, and what adds up to the same in any order.
+PLAIN = ("string", "boolean", "int", "bigint", "date")
+EXACT = ("int", "bigint", "decimal")
 # What every row has beside its entity's columns and may be ordered by.
 ORDERABLE = ("_delivered_at", "_file", "_line", "_row", "_row_hash", "_source")
 
@@ -48,6 +62,8 @@ class Checks:
             self._source(source)
         for table in self.domain.gold.values():
             self._gold(table)
+        for checks in self.domain.checks.values():
+            self._table_checks(checks)
         if self.domain.default_source not in self._named("sources/*.yml"):
             self._problem(
                 self.domain.path / "domain.yml",
@@ -206,6 +222,7 @@ class Checks:
             what = details[0].get("description", str(error))
             self.problems.found.append(f"{shown(table.path)}:{at}: not valid SQL: {what}")
             return
+        self._rows_meant(table, select)
         used = tables_in(select)
         if used != set(table.reads):
             self._problem(
@@ -220,6 +237,146 @@ class Checks:
                 f"`columns` says {list(table.columns)}, the SQL gives {select.named_selects}",
             )
 
+    def _rows_meant(self, table: GoldTable, select: exp.Expr) -> None:
+        """Silver keeps ended versions and deleted rows: whoever reads it says which ones count."""
+        for read in select.find_all(exp.Table):
+            entity = self.domain.entities.get(read.name) if read.db == "silver" else None
+            if entity is None:
+                continue
+            said = _columns_of(read)
+            if entity.versioned and not said & {"is_current", "valid_from"}:
+                self._problem(
+                    table.path,
+                    ("reads",),
+                    f"reads every version of silver.{entity.entity}, also ended ones: say "
+                    "`where is_current` or join on valid_from and valid_to",
+                )
+            elif not entity.versioned and "_deleted_on" not in said:
+                self._problem(
+                    table.path,
+                    ("reads",),
+                    f"also reads deleted rows of silver.{entity.entity}: say "
+                    "`where _deleted_on is null`",
+                )
+
+    def _table_checks(self, checks: TableChecks) -> None:
+        columns = self._checked_columns(checks, checks.table, ("table",))
+        seen: set[str] = set()
+        for index, check in enumerate(checks.checks):
+            where = ("checks", index)
+            if check.id in seen:
+                self._problem(checks.path, (*where, "id"), f"check `{check.id}` stands twice")
+            seen.add(check.id)
+            if columns is not None:
+                self._check(checks, check, columns, where)
+
+    def _checked_columns(
+        self, checks: TableChecks, table: str, where: KeyPath
+    ) -> dict[str, str] | None:
+        """Columns and types of a table; None, and a problem unless its file has one, without it."""
+        schema, _, name = table.partition(".")
+        if schema not in CHECKED or name not in self._named(CHECKED[schema]):
+            self._problem(checks.path, where, f"no table `{table}` is declared in silver or gold")
+        elif schema == "silver" and name in self.domain.entities:
+            return _silver_columns(self.domain.entities[name])
+        elif schema == "gold" and name in self.domain.gold:
+            return {n: column.type for n, column in self.domain.gold[name].columns.items()}
+        return None
+
+    def _check(
+        self, checks: TableChecks, check: Check, columns: dict[str, str], where: KeyPath
+    ) -> None:
+        layer = checks.table.partition(".")[0]
+        for key in ("unique", "not_null"):
+            for name in getattr(check, key) or ():
+                self._has(checks, checks.table, columns, name, (*where, key))
+        if check.accepted:
+            self._accepted(checks, check, columns, (*where, "accepted"))
+        if check.fresh and layer != "silver":
+            what = "`fresh` is for silver tables: no other is delivered"
+            self._problem(checks.path, (*where, "fresh"), what)
+        if check.other:
+            if layer == "silver" and check.other.startswith("gold."):
+                what = f"`{check.other}` is built after the silver tables: declare this check there"
+                self._problem(checks.path, (*where, check.kind), what)
+            self._compared(checks, check, columns, where)
+
+    def _has(
+        self, checks: TableChecks, table: str, columns: dict[str, str], name: str, where: KeyPath
+    ) -> bool:
+        if name not in columns:
+            self._problem(checks.path, where, f"`{name}` is no column of `{table}`")
+        return name in columns
+
+    def _accepted(
+        self, checks: TableChecks, check: Check, columns: dict[str, str], where: KeyPath
+    ) -> None:
+        promise = check.accepted
+        assert promise is not None
+        found = self._has(checks, checks.table, columns, promise.column, (*where, "column"))
+        if found and columns[promise.column] not in PLAIN:
+            what = f"`{promise.column}` is {columns[promise.column]}, not one of {', '.join(PLAIN)}"
+            self._problem(checks.path, (*where, "column"), what)
+        if promise.codes and promise.codes not in self.domain.codes:
+            self._problem(checks.path, (*where, "codes"), f"no code set `{promise.codes}`")
+
+    def _compared(
+        self, checks: TableChecks, check: Check, columns: dict[str, str], where: KeyPath
+    ) -> None:
+        """A check that looks at another table: both columns exist and can be compared."""
+        assert check.other is not None
+        place = (*where, check.kind, "table" if check.references else "with")
+        theirs = self._checked_columns(checks, check.other, place)
+        if theirs is None:
+            return
+        if check.agrees:
+            self._agrees(checks, check.agrees, columns, theirs, (*where, "agrees"))
+        elif check.references:
+            promise, place = check.references, (*where, "references")
+            mine = self._has(checks, checks.table, columns, promise.column, (*place, "column"))
+            other = self._has(checks, promise.table, theirs, promise.key, (*place, "key"))
+            if mine and other and columns[promise.column] != theirs[promise.key]:
+                what = (
+                    f"`{promise.column}` is {columns[promise.column]}, "
+                    f"`{promise.key}` is {theirs[promise.key]}"
+                )
+                self._problem(checks.path, (*place, "key"), what)
+
+    def _agrees(
+        self,
+        checks: TableChecks,
+        promise: Agreement,
+        columns: dict[str, str],
+        theirs: dict[str, str],
+        where: KeyPath,
+    ) -> None:
+        sides = (
+            (checks.table, columns, "sum", promise.sum, "where", promise.where),
+            (promise.with_, theirs, "their", promise.their, "their_where", promise.their_where),
+        )
+        for table, known, key, name, condition, sql in sides:
+            found = self._has(checks, table, known, name, (*where, key))
+            if found and known[name].partition("(")[0] not in EXACT:
+                what = f"`{name}` is {known[name]}: only {', '.join(EXACT)} add up exactly"
+                self._problem(checks.path, (*where, key), what)
+            if sql is not None:
+                self._condition(checks, table, known, sql, (*where, condition))
+
+    def _condition(
+        self, checks: TableChecks, table: str, columns: dict[str, str], sql: str, where: KeyPath
+    ) -> None:
+        try:
+            used = columns_in(sql)
+        except SqlglotError as error:
+            self._problem(checks.path, where, f"not valid SQL: {str(error).splitlines()[0]}")
+            return
+        for owner, name in used:
+            if owner:
+                what = f"`{owner}.{name}`: name the columns of `{table}` without a table"
+                self._problem(checks.path, where, what)
+            else:
+                self._has(checks, table, columns, name, where)
+
     def _cycles(self) -> None:
         graphs = {
             self.domain.path / "entities": {
@@ -230,12 +387,52 @@ class Checks:
                 for t in self.domain.gold.values()
             },
         }
-        for folder, graph in graphs.items():
-            try:
-                list(TopologicalSorter(graph).static_order())
-            except CycleError as error:
-                circle = " → ".join(reversed(error.args[1]))
-                self.problems.found.append(f"{shown(folder)}:1: they refer in a circle: {circle}")
+        circles = [self._circle(folder, graph) for folder, graph in graphs.items()]
+        if not any(circles):
+            self._circle(self.domain.path / "checks", self._order_of_checks())
+
+    def _circle(self, folder: Path, graph: dict[str, list[str]]) -> bool:
+        try:
+            list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            circle = " → ".join(reversed(error.args[1]))
+            self.problems.found.append(f"{shown(folder)}:1: they refer in a circle: {circle}")
+            return True
+        return False
+
+    def _order_of_checks(self) -> dict[str, list[str]]:
+        """What each table is built from or compared with: all of it must be there before."""
+        graph = {f"silver.{e.entity}": _silver_of(e) for e in self.domain.entities.values()}
+        graph |= {f"gold.{t.name}": list(t.reads) for t in self.domain.gold.values()}
+        for checks in self.domain.checks.values():
+            graph[checks.table] = [*graph.get(checks.table, []), *checks.others]
+        return graph
+
+
+def _silver_of(entity: Entity) -> list[str]:
+    return [f"silver.{parent}" for parent in entity.parents]
+
+
+def _silver_columns(entity: Entity) -> dict[str, str]:
+    """Columns and types of a silver table that a check may name."""
+    found = {name: column.type for name, column in entity.columns.items()}
+    found |= {c.original_as: c.type for c in entity.columns.values() if c.original_as}
+    if entity.versioned:
+        found |= {"valid_from": "timestamp", "valid_to": "timestamp", "is_current": "boolean"}
+    else:
+        found |= {"_deleted_on": "timestamp"}
+    return {**found, "_warnings": "array<string>"}
+
+
+def _columns_of(read: exp.Table) -> set[str]:
+    """Columns that a SELECT names of a table it reads, or without saying of which."""
+    select = read.find_ancestor(exp.Select)
+    return {
+        column.name.lower()
+        for column in (select.find_all(exp.Column) if select else ())
+        if column.table.lower() in ("", read.alias_or_name.lower())
+        and column.find_ancestor(exp.Select) is select
+    }
 
 
 def _is_bound(text: str, kind: str) -> bool:

@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -10,6 +11,7 @@ from typing import Annotated, NoReturn, TypeVar
 import typer
 from delta.exceptions import DeltaConcurrentModificationException
 from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from lakehouse import commits, config, console, maintenance, quarantine
 from lakehouse import domain as domains
@@ -103,9 +105,8 @@ def run_layers(
         run = _settings(domain, landing, warehouse, business_date, only, env)
         total = len(plans.chosen(plans.steps(domains.load(run.conf, domain)), run.only, layers))
         console.out.print(f"[bold]{domain}[/] at {run.business_date}: {', '.join(layers)}")
-        spark = start(run.environment)
         with console.progress(total) as watch:
-            result = execute(spark, run, layers, watch)
+            result = execute(_opener(run), run, layers, watch)
         console.summary(result)
         return result
 
@@ -127,7 +128,7 @@ def plan_command(
 
     def call() -> None:
         run = _settings(domain, landing, warehouse, business_date, only, env)
-        found, verdicts = preview(start(run.environment), run)
+        found, verdicts, seconds = preview(_opener(run), run)
         files = [[d.file, d.source, d.entity, d.rows, d.layout.encoding] for d in found.deliveries]
         if files:
             console.rows(["file", "source", "entity", "rows", "encoding"], files, "Files to load")
@@ -292,6 +293,20 @@ def _as_program(call: Callable[..., None]) -> None:
     program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     program.command()(call)
     program()
+
+
+def _opener(run: Run) -> Callable[[], SparkSession]:
+    """Opens the run's session when it is first asked for, by whichever thread."""
+    lock = threading.RLock()
+    sessions: list[SparkSession] = []
+
+    def opened() -> SparkSession:
+        with lock:
+            if not sessions:
+                sessions.append(start(run.environment))
+            return sessions[0]
+
+    return opened
 
 
 def _settings(

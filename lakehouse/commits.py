@@ -9,10 +9,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse.errors import StorageError
 from lakehouse.tables import Tables
 
 MARK = "lakehouse"
@@ -28,19 +30,64 @@ MAINTENANCE = {
     "REORG",
     "COMPUTE STATS",
 }
+# Operations of ours whose rows the change feed, or bronze's own columns, can tell apart.
+GROWING = {"WRITE", "MERGE"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A table's content at one moment: the version that last changed a row, and the run that did.
+
+    A version number alone would not tell a table from another one made in its place.
+    """
+
+    version: int
+    run_id: str
+
+    def __str__(self) -> str:
+        return str(self.version)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of a table, as its log describes it; `meta` is what we said of it, if we did."""
+
+    version: int
+    operation: str
+    timestamp: int
+    meta: dict[str, Any]
+    metrics: dict[str, Any]
+
+    @property
+    def ours(self) -> bool:
+        """Whether a run of ours made it."""
+        return bool(self.meta)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it changed no row."""
+        return self.operation in MAINTENANCE or "content" in self.meta
+
+    @property
+    def rows(self) -> int:
+        """Rows it inserted, updated and deleted."""
+        names = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
+        if names[0] in self.metrics:
+            return sum(int(self.metrics[name]) for name in names)
+        return int(self.metrics.get("numOutputRows", 0))
 
 
 @dataclass(frozen=True)
 class State:
     """A table as its log describes it.
 
-    `version` is the newest version, `content` the newest one that changed a row; `meta` is what
-    our last commit said, empty when rows were changed by someone else since, so that the table
-    counts as one we know nothing of and is built again.
+    `version` is the newest version, `content` the point of the newest one that changed a row; `meta`
+    is what our last commit said, empty when rows were changed by someone else since, so that the
+    table counts as one we know nothing of and is built again.
     """
 
     version: int
-    content: int
+    content: Point
     written_at: int
     meta: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -50,75 +97,118 @@ class State:
         """When the newest version was committed, UTC."""
         return datetime.fromtimestamp(self.written_at / 1000, timezone.utc).strftime("%F %T")
 
+    @property
+    def inputs(self) -> dict[str, Point]:
+        """The content of each input that the table was made from."""
+        return {table: Point(*point) for table, point in self.meta.get("inputs", {}).items()}
 
-def metadata(run_id: str, definition: str, inputs: dict[str, int], **more: Any) -> dict[str, Any]:
-    """What a commit of ours says: run, definition hash, content version of each input."""
-    return {MARK: 1, "run_id": run_id, "definition": definition, "inputs": inputs, **more}
+    def kept(self, **more: Any) -> dict[str, Any]:
+        """What a commit that changes no row says, so that the content stays known."""
+        return {**more, "content": [self.content.version, self.content.run_id]}
+
+
+def metadata(run_id: str, definition: str, inputs: dict[str, Point], **more: Any) -> dict[str, Any]:
+    """What a commit of ours says: run, definition hash, content of each input."""
+    points = {table: [point.version, point.run_id] for table, point in inputs.items()}
+    return {MARK: 1, "run_id": run_id, "definition": definition, "inputs": points, **more}
 
 
 def state(spark: SparkSession | None, tables: Tables, table: str) -> State | None:
-    """The table's state, or None when it does not exist.
+    """The table's state, or None when it does not exist."""
+    newest: Commit | None = None
+    for commit in log(spark, tables, table):
+        newest = newest or commit
+        if commit.ours:
+            point = commit.meta.get("content", [commit.version, commit.meta["run_id"]])
+            return State(
+                newest.version, Point(*point), newest.timestamp, commit.meta, commit.metrics
+            )
+        if not commit.quiet:
+            break
+    if newest is None:
+        return None
+    return State(newest.version, Point(newest.version, ""), newest.timestamp)
+
+
+def since(
+    spark: SparkSession | None, tables: Tables, table: str, point: Point
+) -> list[Commit] | None:
+    """The commits that changed rows after a point, oldest first.
+
+    None when the log does not reach back to it, when the table was made anew since, or when someone
+    else changed rows: then only a rebuild is right.
+    """
+    found: list[Commit] = []
+    for commit in log(spark, tables, table):
+        if commit.version == point.version:
+            known = commit.ours and commit.meta["run_id"] == point.run_id
+            return found[::-1] if known else None
+        if commit.version < point.version:
+            return None
+        if not commit.quiet:
+            if not commit.ours or commit.operation not in GROWING:
+                return None
+            found.append(commit)
+    return None
+
+
+def log(spark: SparkSession | None, tables: Tables, table: str) -> Iterator[Commit]:
+    """The table's commits, newest first, as far back as they are kept.
 
     Read from the log files where they can be reached, as that needs no Spark job; else asked of
     DESCRIBE HISTORY.
     """
-    commits = (
-        _from_files(tables, table) if tables.path(table) else _from_history(spark, tables, table)
-    )
-    newest: dict[str, Any] | None = None
-    for commit in commits:
-        newest = newest or commit
-        meta = _ours(commit)
-        if meta:
-            content = meta.get("content_version", commit["version"])
-            return State(
-                newest["version"], content, newest["timestamp"], meta, commit.get("metrics") or {}
-            )
-        if commit["operation"] not in MAINTENANCE:
-            break
-    if newest is None:
-        return None
-    return State(newest["version"], newest["version"], newest["timestamp"])
+    if tables.path(table) is None:
+        yield from _from_history(spark, tables, table)
+    else:
+        yield from _from_files(tables, table)
 
 
-def _ours(commit: dict[str, Any]) -> dict[str, Any]:
-    try:
-        meta = json.loads(commit.get("meta") or "")
-    except ValueError:
-        return {}
-    return meta if isinstance(meta, dict) and MARK in meta else {}
-
-
-def _from_files(tables: Tables, table: str) -> Iterator[dict[str, Any]]:
+def _from_files(tables: Tables, table: str) -> Iterator[Commit]:
     place = tables.path(table)
     assert place is not None
-    for log in sorted(place.glob("_delta_log/" + "[0-9]" * 20 + ".json"), reverse=True):
-        lines = log.read_text(encoding="utf-8").splitlines()
-        actions = (json.loads(line) for line in lines if line.strip())
-        # commitInfo is optional in Delta: a commit without one is somebody else's.
-        info: dict[str, Any] = next(
-            (action["commitInfo"] for action in actions if "commitInfo" in action), {}
+    for path in sorted(place.glob("_delta_log/" + "[0-9]" * 20 + ".json"), reverse=True):
+        info = _commit_info(path, table)
+        yield Commit(
+            version=int(path.stem),
+            operation=info.get("operation", ""),
+            timestamp=info.get("timestamp", 0),
+            meta=_ours(info.get("userMetadata")),
+            metrics=info.get("operationMetrics") or {},
         )
-        yield {
-            "version": int(log.stem),
-            "operation": info.get("operation"),
-            "timestamp": info.get("timestamp", 0),
-            "meta": info.get("userMetadata"),
-            "metrics": info.get("operationMetrics"),
-        }
 
 
-def _from_history(
-    spark: SparkSession | None, tables: Tables, table: str
-) -> Iterator[dict[str, Any]]:
+def _commit_info(path: Path, table: str) -> dict[str, Any]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        actions = [json.loads(line) for line in lines if line.strip()]
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{table}: its log file {path} cannot be read ({type(error).__name__}); the copy on "
+            "disk is damaged. Nothing was changed. Bring the file back from a backup; or move the "
+            f"folder {path.parent.parent} away, and the next run makes the table anew."
+        ) from error
+    # commitInfo is optional in Delta: a commit without one is somebody else's.
+    return next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+
+
+def _from_history(spark: SparkSession | None, tables: Tables, table: str) -> Iterator[Commit]:
     assert spark is not None
     if not tables.exists(spark, table):
         return
-    for row in spark.sql(f"DESCRIBE HISTORY {tables.name(table)} LIMIT 100").collect():
-        yield {
-            "version": row["version"],
-            "operation": row["operation"],
-            "timestamp": int(row["timestamp"].timestamp() * 1000),
-            "meta": row["userMetadata"],
-            "metrics": row["operationMetrics"],
-        }
+    for row in spark.sql(f"DESCRIBE HISTORY {tables.name(table)}").toLocalIterator():
+        yield Commit(
+            version=row["version"],
+            operation=row["operation"],
+            timestamp=int(row["timestamp"].timestamp() * 1000),
+            meta=_ours(row["userMetadata"]),
+            metrics=row["operationMetrics"] or {},
+        )
+
+
+def _ours(text: str | None) -> dict[str, Any]:
+    try:
+        meta = json.loads(text or "")
+    except ValueError:
+        return {}
+    return meta if isinstance(meta, dict) and MARK in meta else {}

@@ -46,6 +46,8 @@ class Run(Declared):
     environment: Environment
     business_date: date
     only: tuple[str, ...] = ()
+    wait: float = 0
+    confirm_deletes: bool = False
     run_id: str
 
 
@@ -79,6 +81,8 @@ def settings(
     business_date: str | None = None,
     only: tuple[str, ...] = (),
     env: str | None = None,
+    wait: float = 0,
+    confirm_deletes: bool = False,
 ) -> Run:
     """The frozen settings of one run; what is not given comes from the environment file."""
     chosen = environment(env or os.environ.get("LAKEHOUSE_ENV", "local"))
@@ -93,6 +97,8 @@ def settings(
         environment=chosen,
         business_date=_date(business_date),
         only=only,
+        wait=wait,
+        confirm_deletes=confirm_deletes,
         run_id=datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ"),
     )
 

@@ -14,8 +14,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import contracts
-from lakehouse.contracts import CodeSet, Domain, Entity, Mapping, Rule, Source, snake
-from lakehouse.landing import bronze_columns
+from lakehouse.contracts import CodeSet, Domain, Entity, Mapping, Rule, Source, SourceFile, snake
+from lakehouse.landing import bronze_columns, header_spellings
+from lakehouse.session import frame
 from lakehouse.sqltext import PLACEHOLDER, columns_in
 
 PLACE = (
@@ -67,9 +68,7 @@ def reasons(*found: tuple[Column, str]) -> Column:
 
 def _mapped(bronze: DataFrame, source: Source, entity: Entity, business_date: date) -> DataFrame:
     file = source.files[entity.entity]
-    # A field declared after the table was first loaded is not in it yet.
-    absent = [name for name in bronze_columns(file) if name not in bronze.columns]
-    bronze = bronze.withColumns({name: F.lit(None).cast("string") for name in absent})
+    bronze = bronze.withColumns({name: _field(bronze, file, name) for name in bronze_columns(file)})
 
     def origin(mapping: Mapping | None) -> Column:
         if mapping is None:
@@ -81,6 +80,26 @@ def _mapped(bronze: DataFrame, source: Source, entity: Entity, business_date: da
     return bronze.withColumn("_source", F.lit(source.source)).select(
         *PLACE, *[origin(file.columns.get(name)).alias(name) for name in entity.columns]
     )
+
+
+def _field(bronze: DataFrame, file: SourceFile, name: str) -> Column:
+    """A field of bronze; from `_rescued` in rows that were loaded before anyone declared it."""
+    headers = header_spellings(file, name)
+    rescued = F.when(F.col("_rescued").isNotNull(), F.coalesce(*map(_rescued, headers)))
+    return F.coalesce(F.col(name), rescued) if name in bronze.columns else rescued
+
+
+def _rescued(name: str) -> Column:
+    """The first value in `_rescued` whose header is this name, as `snake` writes it."""
+
+    def is_named(field: Column) -> Column:
+        header = field["key"]
+        form = F.btrim(F.regexp_replace(F.lower(header), r"[^\p{L}\p{N}]+", "_"), F.lit("_"))
+        # What begins with an underscore is a note of the reader's, such as `_ragged`.
+        return ~header.startswith("_") & ((form == name) | (header == name))
+
+    fields = F.map_entries(F.from_json("_rescued", "map<string,string>"))
+    return F.get(F.filter(fields, is_named), 0)["value"]
 
 
 def _cleaned(rows: DataFrame, source: Source, entity: Entity) -> DataFrame:
@@ -147,7 +166,7 @@ def _coded(rows: DataFrame, domain: Domain, entity: Entity) -> DataFrame:
 
 def spellings(spark: SparkSession, codes: CodeSet, form: str, code: str) -> DataFrame:
     """A code set as a frame: one row per spelling's normal form, with its code."""
-    return spark.createDataFrame(list(codes.spellings.items()), f"{form} STRING, {code} STRING")
+    return frame(spark, list(codes.spellings.items()), f"{form} STRING, {code} STRING")
 
 
 def _typed(rows: DataFrame, source: Source, entity: Entity, business_date: date) -> DataFrame:
@@ -269,7 +288,7 @@ def _judged(
 
     named = [(name, holds, kind, entity.reason(name, kind)) for name, holds, kind in found]
     errors = [(holds, reason) for name, holds, kind, reason in named if not warns(name, kind)]
-    errors.append((F.col("_rescued").contains('"_ragged"'), contracts.RAGGED))
+    errors.append((F.col("_rescued").contains('"_ragged": ['), contracts.RAGGED))
     for rule in entity.rules:
         if rule.expect and rule.severity == "quarantine" and not reaches_out(rule):
             errors.append((~at(rule.expect, business_date), rule.id))

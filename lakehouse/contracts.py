@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -17,7 +18,9 @@ PhiClass = Literal["identifier", "direct", "quasi"]
 NULL_KEY = "null_pk"
 RAGGED = "ragged_row"
 PARENT_QUARANTINED = "parent_quarantined"
+PARENT_DELETED = "parent_deleted"
 SUPERSEDED = "superseded_duplicate"
+CHECK_KINDS = ("unique", "not_null", "accepted", "references", "rows", "fresh", "agrees")
 
 
 def _name(value: str) -> str:
@@ -117,18 +120,60 @@ class Rule(Declared):
         return self
 
 
+class Drift(Declared):
+    """What happens when deliveries change their shape.
+
+    `added`: a column nobody declared is kept in `_rescued`, kept with a warning, or its file is
+    refused. `missing`: a file without a declared column is refused, or the column becomes NULL.
+    `type`: when most values of a column in a file stop parsing, its rows are held back as always,
+    or the table is not written at all.
+    """
+
+    added: Literal["keep", "warn", "fail"] = "warn"
+    missing: Literal["fail", "null"] = "fail"
+    type: Literal["quarantine", "fail"] = "quarantine"
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _null_is_a_word(cls, value: object) -> object:
+        """YAML reads a bare null as nothing."""
+        return "null" if value is None else value
+
+
 class Entity(Declared):
-    """The contract of one silver table, whoever delivers it: one row per key."""
+    """The contract of one silver table, whoever delivers it.
+
+    `history: latest` is one row per key, what was said last; `versions` (SCD type 2) one row per
+    key and interval in which the columns of `track` (all by default) stayed the same. Columns that
+    are not tracked show their newest value in every version (type 1). A version is valid from
+    `effective`, a date or timestamp column, or from the day of its delivery where that is NULL or
+    not declared. A delivery that would remove more than `max_deleted` of the keys stops the table.
+    """
 
     entity: Name
     is_: str = Field("", alias="is")
     key: tuple[Name, ...] = Field(min_length=1)
-    history: Literal["latest"] = "latest"
+    history: Literal["latest", "versions"] = "latest"
+    track: tuple[Name, ...] = ()
+    effective: Name | None = None
     order_by: tuple[str, ...] = ()
     partition_by: tuple[Name, ...] = ()
     columns: dict[Name, Column]
     rules: tuple[Rule, ...] = ()
+    drift: Drift = Drift()
+    max_deleted: float = Field(0.2, ge=0, le=1)
     path: Path
+
+    @model_validator(mode="after")
+    def _history_fits(self) -> Entity:
+        if self.history == "latest" and (self.track or self.effective):
+            raise ValueError("`track` and `effective` need `history: versions`")
+        return self
+
+    @property
+    def versioned(self) -> bool:
+        """Whether the table keeps every version of a row."""
+        return self.history == "versions"
 
     @property
     def references(self) -> dict[str, Column]:
@@ -196,10 +241,16 @@ class Delivery(Declared):
 
 
 class SourceFile(Declared):
-    """How one kind of file of a system becomes rows of one entity."""
+    """How one kind of file of a system becomes rows of one entity.
+
+    `delivery: delta` files add to what was said before; `full` files are extracts of everything, so
+    a key that the next extract lacks was deleted. Files with the same delivery time are one extract
+    where `delivered_on` tells it from their names; else each file name is a series of its own.
+    """
 
     pattern: tuple[str, ...]
     fields: tuple[str, ...] = ()
+    delivery: Literal["delta", "full"] = "delta"
     delivered_on: Delivery | None = None
     columns: dict[Name, Mapping]
 
@@ -273,6 +324,137 @@ class CodeSet(Declared):
     path: Path
 
 
+Item = TypeVar("Item")
+
+
+def _filled(value: tuple[Item, ...]) -> tuple[Item, ...]:
+    """A list with something in it; unlike `min_length` it does not count what is wrong itself."""
+    if not value:
+        raise ValueError("at least one is needed")
+    return value
+
+
+Columns = Annotated[tuple[str, ...], AfterValidator(_filled)]
+
+
+class AcceptedValues(Declared):
+    """What may stand in a column: a code set's codes or listed values; NULL counts as accepted."""
+
+    column: str
+    codes: Name | None = None
+    values: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @field_validator("values", "also", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return [_text(item) for item in value] if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one_list(self) -> AcceptedValues:
+        if bool(self.codes) == bool(self.values):
+            raise ValueError("needs either `codes` or `values`")
+        return self
+
+
+class ForeignKey(Declared):
+    """Every value of a column stands in a column of another table; NULL refers to nothing."""
+
+    column: str
+    table: str
+    key: str
+
+
+class RowCount(Declared):
+    """How many rows there may be: by itself, and as shares of the number at the last run."""
+
+    shrink: Decimal | None = Field(None, ge=0, le=1)
+    grow: Decimal | None = Field(None, ge=0)
+    min: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> RowCount:
+        if self.shrink is None and self.grow is None and not self.min:
+            raise ValueError("needs `shrink`, `grow` or `min`")
+        return self
+
+
+class Freshness(Declared):
+    """How many days before the business date the newest delivery of an entity may lie."""
+
+    days: int = Field(ge=0)
+
+
+class Agreement(Declared):
+    """A column's sum that equals the sum of a column of another table, to the last digit."""
+
+    sum: str
+    with_: str = Field(alias="with")
+    their: str
+    where: str | None = None
+    their_where: str | None = None
+
+
+class Check(Declared):
+    """One promise about a table as a whole: exactly one kind.
+
+    A check that fails is reported; with severity `stop` the table is not published. On silver
+    tables the rows that are valid now are looked at.
+    """
+
+    id: Name
+    severity: Literal["warn", "stop"]
+    unique: Columns | None = None
+    not_null: Columns | None = None
+    accepted: AcceptedValues | None = None
+    references: ForeignKey | None = None
+    rows: RowCount | None = None
+    fresh: Freshness | None = None
+    agrees: Agreement | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Check:
+        if len(self._kinds) != 1:
+            raise ValueError(f"a check has exactly one of {', '.join(CHECK_KINDS)}")
+        return self
+
+    @property
+    def _kinds(self) -> list[str]:
+        return [kind for kind in CHECK_KINDS if getattr(self, kind) is not None]
+
+    @property
+    def kind(self) -> str:
+        """Which of the kinds this check is."""
+        return self._kinds[0]
+
+    @property
+    def other(self) -> str | None:
+        """The other table that this check looks at."""
+        if self.references:
+            return self.references.table
+        return self.agrees.with_ if self.agrees else None
+
+
+class TableChecks(Declared):
+    """The checks of one table, called `<layer>.<table>`."""
+
+    table: str
+    checks: Annotated[tuple[Check, ...], AfterValidator(_filled)]
+    path: Path
+
+    @property
+    def others(self) -> list[str]:
+        """The other tables that must be built before this one is judged, each once."""
+        return list(dict.fromkeys(check.other for check in self.checks if check.other))
+
+
+def _text(value: object) -> object:
+    """A YAML scalar as Spark writes it when it casts a value to a string."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, float) or value is None else str(value)
+
+
 class Domain(Declared):
     """A folder of declarations, loaded and checked as a whole."""
 
@@ -285,6 +467,7 @@ class Domain(Declared):
     sources: dict[str, Source]
     codes: dict[str, CodeSet]
     gold: dict[str, GoldTable]
+    checks: dict[str, TableChecks] = {}
     path: Path
 
     def bronze_name(self, source: str, entity: str) -> str:

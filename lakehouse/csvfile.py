@@ -15,6 +15,7 @@ import io
 import json
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -122,19 +123,21 @@ def _is_blank(record: list[str]) -> bool:
 
 
 def header_of(path: Path, encoding: str, delimiter: str) -> list[str]:
-    """The first record that is not blank, trimmed; empty for a file without one."""
+    """The first record that is not blank, trimmed and composed; empty for a file without one."""
     with _open(path) as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
         records = csv.reader(_lines(text), delimiter=delimiter)
-        return [field.strip() for field in next((r for r in records if not _is_blank(r)), [])]
+        header = next((r for r in records if not _is_blank(r)), [])
+    return [unicodedata.normalize("NFC", field.strip()) for field in header]
 
 
 def header_names(header: list[str]) -> list[str]:
     """The header as distinct column names: a name that stands again gets a number, none a place."""
     names: list[str] = []
+    times: Counter[str] = Counter()
     for place, field in enumerate(header, start=1):
         name = snake(field) or f"column_{place}"
-        repeats = sum(other == name or other.startswith(f"{name}__") for other in names)
-        names.append(f"{name}__{repeats + 1}" if repeats else name)
+        times[name] += 1
+        names.append(f"{name}__{times[name]}" if times[name] > 1 else name)
     return names
 
 
@@ -201,13 +204,14 @@ def _batch(row: int, kept: list[tuple[int, list[str]]], layout: Layout, torn: bo
             rescued[at] = {"_ragged": record}
             records[at] = [*record, *[None] * layout.width][: layout.width]
     by_place: list[list[str | None]] = [list(column) for column in zip(*records, strict=True)]
-    for name, place in layout.extras:
-        for at, value in enumerate(by_place[place]):
-            rescued[at] = {**(rescued[at] or {}), name: value}
+    for column in by_place:
+        _compose(column, rescued)
+    if layout.extras:
+        for at in range(len(records)):
+            extras = {name: by_place[place][at] for name, place in layout.extras}
+            rescued[at] = {**(rescued[at] or {}), **extras}
     absent: list[str | None] = [None] * len(records)
     columns = [absent if place is None else by_place[place] for place in layout.positions]
-    for column in columns:
-        _compose(column, rescued)
     return Batch(
         rows=list(range(row + 1, row + len(kept) + 1)),
         lines=[line for line, _ in kept],

@@ -15,6 +15,7 @@ from lakehouse.contracts import (
     Entity,
     GoldTable,
     Source,
+    TableChecks,
     normal_form,
 )
 from lakehouse.documents import Document, Problems, load_all, model, parse, read, shown
@@ -52,11 +53,13 @@ class _Loading:
         sources = self._declared(Source, "sources/*.yml", "source")
         codes = load_all(self.folder, "codes/*.csv", self._code_set)
         gold = load_all(self.folder, "gold/*.sql", self._gold)
+        checks = load_all(self.folder, "checks/*.yml", self._checks)
         tables: dict[str, Any] = {
             "entities": entities,
             "sources": sources,
             "codes": {item.name: item for item in codes.values()},
             "gold": {item.name: item for item in gold.values()},
+            "checks": {item.table: item for item in checks.values()},
             "path": self.folder,
         }
         document = self._read(self.folder / "domain.yml")
@@ -82,6 +85,13 @@ class _Loading:
             return item
 
         return {path.stem: item for path, item in load_all(self.folder, pattern, one).items()}
+
+    def _checks(self, path: Path) -> TableChecks | None:
+        document = self._read(path)
+        item = model(TableChecks, document, self.problems, path=path)
+        if item is not None and item.table.replace(".", "_", 1) != path.stem:
+            self.problems.add(document, ("table",), f"`{item.table}` stands in {path.name}")
+        return item
 
     def _code_set(self, path: Path) -> CodeSet:
         codes: dict[str, str] = {}

@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import DataFrame
+from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import functions as F
 
-from lakehouse.commits import State
-from lakehouse.contracts import CodeSet, GoldTable
+from lakehouse import changes, commits
+from lakehouse.commits import Point, State
+from lakehouse.config import Run
+from lakehouse.contracts import CodeSet, Domain, GoldTable
+from lakehouse.difference import INSERTED, OP, REMOVED, UNCHANGED, difference
 from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
-from lakehouse.merge import Writer
+from lakehouse.merge import DELETE, Writer
+from lakehouse.plan import Step, Verdict
+from lakehouse.session import frame
 
 # A commit that added more files than this is worth clustering.
 MANY_FILES = 8
@@ -56,23 +62,117 @@ def _first(error: AnalysisException | ParseException) -> str:
     return str(error).strip().splitlines()[0].strip()
 
 
-def build(writer: Writer, table: GoldTable, meta: dict[str, Any], fresh: bool) -> None:
-    """Write one gold table, made anew when it is new or its definition changed.
+class Build:
+    """One gold table in one run: which rows are due, what they are, and how they are written.
 
-    Otherwise a dimension or fact is synced by its grain, so that its change feed shows just what
-    changed. A view is replaced, sorted by its Z-order columns: a table of one file has
-    nothing to skip, so a second commit for its order would gain nothing.
+    A view is replaced, sorted by its Z-order columns: a table of one file has nothing to skip, so a
+    second commit for its order would gain nothing. A dimension or fact is kept by its grain, so that
+    its change feed shows just what changed.
     """
-    rows = query(writer, table)
-    name = f"gold.{table.name}"
-    if table.kind != "view" and not fresh and _same_columns(writer, name, rows):
-        writer.sync(name, rows, table.grain, meta)
-        return
-    if table.kind == "view":
-        rows = rows.repartition(1)
-        if table.zorder_by:
-            rows = rows.sortWithinPartitions(*table.zorder_by)
-    writer.create(name, rows, meta, partition_by=table.partition_by, private=table.phi)
+
+    def __init__(
+        self,
+        writer: Writer,
+        run: Run,
+        step: Step,
+        table: GoldTable,
+        domain: Domain,
+        verdict: Verdict,
+        state: State | None,
+        inputs: dict[str, Point],
+    ) -> None:
+        self.writer, self.run, self.domain, self.table = writer, run, domain, table
+        self.name = step.table
+        self.state, self.inputs = state, inputs
+        self.meta = commits.metadata(run.run_id, step.definition, inputs)
+        self.kept = table.kind != "view" and verdict.status == "stale" and state is not None
+        self.touched: DataFrame | None = None
+
+    def rows(self) -> DataFrame:
+        """The rows to be written: of a star table that is kept, only those of touched keys.
+
+        These are put aside with `_op`: inserted, updated or removed.
+        """
+        rows = query(self.writer, self.table)
+        self.kept = self.kept and _same_columns(self.writer, self.name, rows)
+        self.touched = self._touched() if self.kept else None
+        if self.touched is None:
+            return rows
+        grain = list(self.table.grain)
+        old = self._stored().join(F.broadcast(self.touched), grain, "left_semi")
+        new = rows.join(F.broadcast(self.touched), grain, "left_semi")
+        found = difference(new, old, grain).where(F.col(OP) != UNCHANGED)
+        return self.writer.put_aside(found, self.name, self.run.run_id)
+
+    def _stored(self) -> DataFrame:
+        return self.writer.spark.table(self.writer.tables.name(self.name))
+
+    def _touched(self) -> DataFrame | None:
+        """Keys of a star table's rows that its inputs' change feeds have touched; None for all."""
+        assert self.state is not None
+        main = changes.main_entity(self.domain, self.table)
+        if main is None or not self.state.meta:
+            return None
+        spark, tables = self.writer.spark, self.writer.tables
+        found = changes.touched_star(
+            spark, tables, self.domain, self.table, main, self.state, self.inputs
+        )
+        if found is None:
+            return None
+        try:
+            return self.writer.put_aside(found, f"keys.{self.name}", self.run.run_id)
+        except PySparkException:
+            # Files that the change feed needs were vacuumed away: the rebuild does not need them.
+            return None
+
+    def measured(
+        self, rows: DataFrame, aggregates: list[Column]
+    ) -> tuple[DataFrame, dict[str, Any]]:
+        """The rows put aside, with what was measured on the way; nothing of rows kept by key."""
+        if self.touched is not None or not aggregates:
+            return rows, {}
+        seen = Observation("checks")
+        name = f"whole.{self.name}"
+        rows = self.writer.put_aside(rows.observe(seen, *aggregates), name, self.run.run_id)
+        return rows, dict(seen.get)
+
+    def whole(self, rows: DataFrame) -> DataFrame:
+        """The table's rows as they will be once `rows` are written."""
+        if self.touched is None:
+            return rows
+        old = self._stored().join(F.broadcast(self.touched), list(self.table.grain), "left_anti")
+        same = self._stored().join(F.broadcast(self.touched), list(self.table.grain), "left_semi")
+        changed = rows.select(*self.table.grain)
+        same = same.join(F.broadcast(changed), list(self.table.grain), "left_anti")
+        return old.unionByName(same).unionByName(rows.where(F.col(OP) != REMOVED).drop(OP))
+
+    def write(self, rows: DataFrame) -> None:
+        """Write what `rows` gave; a mark when nothing changed."""
+        table, name = self.table, self.name
+        if self.touched is not None:
+            self._write_changes(rows)
+        elif self.kept:
+            self.writer.sync(name, rows, table.grain, self.meta)
+        else:
+            if table.kind == "view":
+                rows = rows.coalesce(1)
+                if table.zorder_by:
+                    rows = rows.sortWithinPartitions(*table.zorder_by)
+            self.writer.create(
+                name, rows, self.meta, partition_by=table.partition_by, private=table.phi
+            )
+
+    def _write_changes(self, rows: DataFrame) -> None:
+        assert self.state is not None
+        counts = {row[OP]: row["count"] for row in rows.groupBy(OP).count().collect()}
+        columns = list(self.table.columns)
+        if not counts:
+            self.writer.mark(self.name, self.state.kept(**self.meta))
+        elif set(counts) == {INSERTED}:
+            self.writer.append(self.name, rows.select(*columns), self.meta)
+        else:
+            changed = rows.select(*columns, (F.col(OP) == REMOVED).alias(DELETE))
+            self.writer.apply(self.name, changed, self.table.grain, self.meta)
 
 
 def wants_optimize(table: GoldTable, state: State) -> bool:
@@ -85,7 +185,7 @@ def wants_optimize(table: GoldTable, state: State) -> bool:
 
 def build_codes(writer: Writer, codes: CodeSet, meta: dict[str, Any]) -> None:
     """Write a code set as a table: `code`, `name`."""
-    rows = writer.spark.createDataFrame(list(codes.codes.items()), "code STRING, name STRING")
+    rows = frame(writer.spark, list(codes.codes.items()), "code STRING, name STRING")
     writer.create(f"codes.{codes.name}", rows.coalesce(1), meta)
 
 

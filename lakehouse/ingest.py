@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +14,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import commits, csvfile
 from lakehouse.errors import BalanceError, ConcurrencyError
+from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Delivery
 from lakehouse.merge import Writer
 from lakehouse.tables import Tables
@@ -22,27 +25,60 @@ CONTROL = (
     "_row",
     "_line",
     "_delivered_at",
+    "_modified_at",
     "_row_hash",
     "_run_id",
     "_loaded_at",
 )
 ABSENT = "\0"
-PLACE = "_file STRING, _file_hash STRING, _row BIGINT, _line BIGINT, _delivered_at TIMESTAMP"
+PLACE = (
+    "_file STRING, _file_hash STRING, _row BIGINT, _line BIGINT, _delivered_at TIMESTAMP, "
+    "_modified_at TIMESTAMP"
+)
 
 
-def loaded(spark: SparkSession, tables: Tables, table: str) -> set[str]:
-    """Content hashes of the files that a bronze table holds."""
-    if not tables.exists(spark, table):
-        return set()
-    rows = spark.table(tables.name(table)).select("_file_hash").distinct().collect()
-    return {row["_file_hash"] for row in rows}
+def loaded(opened: Callable[[], SparkSession], tables: Tables, table: str) -> list[LoadedFile]:
+    """The files that a bronze table holds.
+
+    Told from its commits, as that needs no Spark job and, where log files can be reached, not even a
+    session; asked of the table when its log is not whole or something else wrote to it.
+    """
+    found: list[LoadedFile] = []
+    commit = None
+    for commit in commits.log(opened() if tables.catalog else None, tables, table):
+        if not commit.quiet and not commit.ours:
+            break
+        if not commit.quiet:
+            found += [_loaded_file(file) for file in commit.meta["files"]]
+            if commit.operation not in commits.GROWING:
+                return found  # the table was made here; what it held before is gone
+    if commit is None:
+        return found
+    spark = opened()
+    place = ("_file", "_file_hash", "_delivered_at", "_modified_at")
+    rows = spark.table(tables.name(table)).groupBy(*place).count().collect()
+    return [
+        LoadedFile(
+            row["_file"],
+            row["_file_hash"],
+            row["count"],
+            row["_delivered_at"].astimezone(timezone.utc),
+            row["_modified_at"].astimezone(timezone.utc),
+        )
+        for row in rows
+    ]
+
+
+def _loaded_file(said: dict[str, Any]) -> LoadedFile:
+    times = [datetime.fromisoformat(said[name]) for name in ("delivered_at", "modified_at")]
+    return LoadedFile(said["file"], said["file_hash"], said["rows"], *times)
 
 
 def read(spark: SparkSession, deliveries: list[Delivery], run_id: str, folder: Path) -> DataFrame:
     """The records of some files of one kind as bronze rows, taken through Parquet in `folder`.
 
-    Columns: `_file, _file_hash, _row, _line, _delivered_at`, one STRING per declared field,
-    `_rescued`, `_row_hash`, `_run_id`, `_loaded_at`; grain: one record of one file.
+    Columns: `_file, _file_hash, _row, _line, _delivered_at, _modified_at`, one STRING per declared
+    field, `_rescued`, `_row_hash`, `_run_id`, `_loaded_at`; grain: one record of one file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, delivery in enumerate(deliveries):
@@ -67,16 +103,18 @@ def unpack(delivery: Delivery, target: Path) -> None:
     """Write a file's records to one Parquet file, a batch at a time, so memory stays bounded."""
     fields = [("_file", pa.string()), ("_file_hash", pa.string())]
     fields += [("_row", pa.int64()), ("_line", pa.int64())]
-    fields += [("_delivered_at", pa.timestamp("us", tz="UTC"))]
+    fields += [(name, pa.timestamp("us", tz="UTC")) for name in ("_delivered_at", "_modified_at")]
     fields += [(column, pa.string()) for column in (*delivery.columns, "_rescued")]
     schema = pa.schema(fields)
-    same = (delivery.file, delivery.file_hash), delivery.delivered_at
+    same = (delivery.file, delivery.file_hash), (delivery.delivered_at, delivery.modified_at)
     with pq.ParquetWriter(target, schema) as writer:
         for batch in csvfile.batches(delivery.path, delivery.layout):
             count = len(batch.rows)
             columns = [pa.repeat(pa.scalar(value, pa.string()), count) for value in same[0]]
             columns += [pa.array(batch.rows, pa.int64()), pa.array(batch.lines, pa.int64())]
-            columns += [pa.repeat(pa.scalar(same[1], schema.field("_delivered_at").type), count)]
+            columns += [
+                pa.repeat(pa.scalar(v, pa.timestamp("us", tz="UTC")), count) for v in same[1]
+            ]
             columns += [pa.array(c, pa.string()) for c in (*batch.columns, batch.rescued)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
@@ -95,7 +133,16 @@ def load(
     Raises BalanceError when the table did not grow by the number of records counted in the files.
     """
     rows = read(writer.spark, deliveries, run_id, writer.tables.aside(table, run_id))
-    said = [{"file": d.file, "file_hash": d.file_hash, "rows": d.rows} for d in deliveries]
+    said = [
+        {
+            "file": d.file,
+            "file_hash": d.file_hash,
+            "rows": d.rows,
+            "delivered_at": d.delivered_at.isoformat(),
+            "modified_at": d.modified_at.isoformat(),
+        }
+        for d in deliveries
+    ]
     meta = commits.metadata(run_id, definition, {}, files=said)
     before = commits.state(writer.spark, writer.tables, table)
     if before is not None:

@@ -7,18 +7,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from pyspark.sql import DataFrame
-
 from lakehouse import commits
 from lakehouse.config import Run
+from lakehouse.difference import INSERTED, UPDATED
+from lakehouse.drift import DriftEvent
 from lakehouse.errors import BalanceError
-from lakehouse.landing import Delivery
+from lakehouse.extracts import LoadedFile
+from lakehouse.fates import FATES, Census
+from lakehouse.landing import Delivery, Found
 from lakehouse.merge import Writer
-from lakehouse.silver import FATES, Census
+from lakehouse.session import frame
 
 RUNS = (
     "run_id STRING, domain STRING, business_date DATE, ended_at TIMESTAMP, seconds DOUBLE, "
-    "tables_written INT, files_loaded INT"
+    "tables_written INT, files_loaded INT, error STRING, "
+    "tables ARRAY<STRUCT<table STRING, status STRING, reason STRING, written BIGINT, "
+    "removed BIGINT, healed BIGINT, seconds DOUBLE>>"
+)
+DRIFT = (
+    "run_id STRING, kind STRING, file STRING, source STRING, entity STRING, column STRING, "
+    "action STRING"
 )
 FILES = (
     "run_id STRING, table STRING, source STRING, file STRING, file_hash STRING, rows BIGINT, "
@@ -44,10 +52,13 @@ class Outcome:
     duplicates: int = 0
     superseded: int = 0
     quarantined: int = 0
+    replaced: int = 0
+    healed: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     census: Census | None = None
+    drift: tuple[DriftEvent, ...] = ()
 
     @property
     def layer(self) -> str:
@@ -55,26 +66,26 @@ class Outcome:
         return self.table.partition(".")[0]
 
 
-def check_census(
-    table: str, census: Census, bronze: Iterable[DataFrame], counted: Iterable[dict[str, Any]]
-) -> None:
-    """Raise BalanceError unless every bronze row, and every record of each file, has one fate.
+def check_census(table: str, census: Census, files: Iterable[LoadedFile]) -> None:
+    """Raise BalanceError unless every record of these files has one fate.
 
-    Bronze rows come from the tables' own counts, records from the files as `counted` before Spark
-    read them: two numbers that the census did not make.
+    The records were counted in the files, before Spark read them.
     """
     placed: dict[str, int] = {}
     for (_, _, file_hash), counts in census.fates.items():
         placed[file_hash] = placed.get(file_hash, 0) + sum(counts.values())
-    stored = sum(rows.count() for rows in bronze)
+    for file in files:
+        if placed.get(file.file_hash, 0) != file.rows:
+            raise BalanceError(
+                f"{table}: {file.file} holds {file.rows} records, "
+                f"{placed.get(file.file_hash, 0)} have a fate."
+            )
+
+
+def check_total(table: str, census: Census, stored: int) -> None:
+    """Raise BalanceError unless every bronze row, by the tables' own counts, has one fate."""
     if stored != census.rows:
         raise BalanceError(f"{table}: bronze holds {stored} rows, {census.rows} have a fate.")
-    for file in counted:
-        if placed.get(file["file_hash"], 0) != file["rows"]:
-            raise BalanceError(
-                f"{table}: {file['file']} holds {file['rows']} records, "
-                f"{placed.get(file['file_hash'], 0)} have a fate."
-            )
 
 
 def check_commit(writer: Writer, table: str, census: Census) -> None:
@@ -82,12 +93,11 @@ def check_commit(writer: Writer, table: str, census: Census) -> None:
     state = commits.state(writer.spark, writer.tables, table)
     metrics = state.metrics if state else {}
     if "numTargetRowsInserted" in metrics:
-        said = (census.total("inserted"), census.total("updated"), census.removed)
+        said = (census.total(INSERTED), census.total(UPDATED), census.removed)
         names = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
         made = tuple(int(metrics[name]) for name in names)
     else:
-        rows = sum(census.total(fate) for fate in ("inserted", "updated", "unchanged"))
-        said, made = (rows, 0, 0), (int(metrics.get("numOutputRows", 0)), 0, 0)
+        said, made = (census.total(INSERTED), 0, 0), (int(metrics.get("numOutputRows", 0)), 0, 0)
     if said != made:
         raise BalanceError(
             f"{table}: {said} rows were to be inserted, updated and "
@@ -96,32 +106,52 @@ def check_commit(writer: Writer, table: str, census: Census) -> None:
 
 
 def rows(
-    run: Run, outcomes: list[Outcome], seconds: float
+    run: Run, outcomes: list[Outcome], found: Found, seconds: float, error: str = ""
 ) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
-    """What a run adds to each ops table: (table, schema, rows); nothing when it wrote nothing."""
+    """What a run adds to each ops table: (table, schema, rows); nothing when it did nothing."""
     written = [outcome for outcome in outcomes if outcome.status != "fresh"]
-    if not written:
+    if not written and not error:
         return []
     files = [_file_row(run, outcome, d) for outcome in outcomes for d in outcome.deliveries]
     counts = [row for outcome in outcomes if outcome.census for row in _ledger_rows(run, outcome)]
     ended = datetime.now(timezone.utc)
-    one = (run.run_id, run.domain, run.business_date, ended, seconds, len(written), len(files))
+    counted = (len(written), len(files), error, [_table_row(outcome) for outcome in written])
+    one = (run.run_id, run.domain, run.business_date, ended, seconds, *counted)
     tables = [
         ("ops.files", FILES, files),
         ("ops.row_ledger", ROWS, counts),
+        ("ops.drift", DRIFT, [_drift_row(run, event) for event in drift(outcomes, found)]),
         ("ops.runs", RUNS, [one]),
     ]
     return [table for table in tables if table[2]]
 
 
+def drift(outcomes: Iterable[Outcome], found: Found) -> list[DriftEvent]:
+    """Everything that came in another shape than declared, refused files included."""
+    events = list(found.drift)
+    for outcome in outcomes:
+        events += [event for delivery in outcome.deliveries for event in delivery.drift]
+        events += outcome.drift
+    return events
+
+
+def _table_row(outcome: Outcome) -> dict[str, Any]:
+    names = ("table", "status", "reason", "written", "removed", "healed", "seconds")
+    return {name: getattr(outcome, name) for name in names}
+
+
+def _drift_row(run: Run, e: DriftEvent) -> tuple[Any, ...]:
+    return (run.run_id, e.kind, e.file, e.source, e.entity, e.column, e.action)
+
+
 def append(writer: Writer, run: Run, table: str, schema: str, rows: list[tuple[Any, ...]]) -> None:
     """Append rows to an ops table, once per run."""
-    frame = writer.spark.createDataFrame(rows, schema).coalesce(1)
+    added = frame(writer.spark, rows, schema)
     meta = commits.metadata(run.run_id, "", {})
     if writer.tables.exists(writer.spark, table):
-        writer.append(table, frame, meta, (f"lakehouse:{table}:{run.run_id}", 1))
+        writer.append(table, added, meta, (f"lakehouse:{table}:{run.run_id}", 1))
     else:
-        writer.create(table, frame, meta, change_feed=False)
+        writer.create(table, added, meta, change_feed=False)
 
 
 def _file_row(run: Run, outcome: Outcome, d: Delivery) -> tuple[Any, ...]:

@@ -1,20 +1,27 @@
-"""The only code that writes a Delta table: create, append, sync, mark, optimise, put aside."""
+"""The only code that writes a Delta table: create, append, apply, sync, mark, optimise, put aside."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from delta.exceptions import DeltaConcurrentModificationException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DateType, NumericType, StringType, StructType, TimestampType
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from lakehouse.tables import Tables
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 INCOMING = "_incoming"
+DELETE = "_delete"
 # Delta keeps statistics of these types only, and refuses a table property that names another.
 MEASURABLE = (NumericType, StringType, DateType, TimestampType)
+# More partitions than this are no help in a predicate.
+MANY = 1000
+# What a storage says when it cannot be reached just now.
+PASSING = ("timed out", "Timeout", "Connection reset", "Service Unavailable", "503", "SlowDown")
 
 
 class Writer:
@@ -40,7 +47,6 @@ class Writer:
         maximum in clear text.
         """
         partition = list(partition_by)
-        self._say(meta)
         # Not create(): files that a killed run left behind would make it refuse the folder.
         writer = rows.writeTo(self.tables.name(table)).using("delta")
         if self.tables.catalog is None:
@@ -50,79 +56,135 @@ class Writer:
             writer = writer.tableProperty(key, value)
         if partition:
             writer = writer.partitionedBy(*[rows[column] for column in partition])
-        writer.createOrReplace()
+        self._commit(meta, writer.createOrReplace)
 
     def append(
-        self, table: str, rows: DataFrame, meta: dict[str, Any], once: tuple[str, int]
+        self,
+        table: str,
+        rows: DataFrame,
+        meta: dict[str, Any],
+        once: tuple[str, int] | None = None,
     ) -> None:
-        """Add the rows, unless the transaction `once` (application, version) was made before."""
-        self._say(meta)
-        application, version = once
-        (
-            rows.write.format("delta")
-            .mode("append")
-            .option("txnAppId", application)
-            .option("txnVersion", version)
-            .option("mergeSchema", True)
-            .saveAsTable(self.tables.name(table))
-        )
+        """Add the rows; not again when the transaction `once` (application, version) was made."""
+        writer = rows.write.format("delta").mode("append").option("mergeSchema", True)
+        if once is not None:
+            writer = writer.option("txnAppId", once[0]).option("txnVersion", once[1])
+        self._commit(meta, lambda: writer.saveAsTable(self.tables.name(table)))
 
-    def sync(
+    def apply(
         self,
         table: str,
         rows: DataFrame,
         key: Iterable[str],
         meta: dict[str, Any],
-        compare: Iterable[str] | None = None,
+        within: dict[str, list[Any]] | None = None,
     ) -> None:
+        """Write changed rows by key: those with a true `_delete` are deleted, others put in place.
+
+        `within` names, per partition column, the values among which existing rows lie: other
+        partitions are not looked at.
+        """
+        rows.createOrReplaceTempView(INCOMING)
+        columns = [c for c in rows.columns if c != DELETE]
+        on = [f"kept.`{c}` <=> incoming.`{c}`" for c in key]
+        on += [_among(c, values) for c, values in (within or {}).items() if len(values) <= MANY]
+        sets = ", ".join(f"`{c}` = incoming.`{c}`" for c in columns)
+        names = ", ".join(f"`{c}`" for c in columns)
+        values = ", ".join(f"incoming.`{c}`" for c in columns)
+        self._merge(
+            f"""
+            MERGE INTO {self.tables.name(table)} AS kept
+            USING {INCOMING} AS incoming ON {" AND ".join(on)}
+            WHEN MATCHED AND incoming.{DELETE} THEN DELETE
+            WHEN MATCHED THEN UPDATE SET {sets}
+            WHEN NOT MATCHED AND NOT incoming.{DELETE} THEN INSERT ({names}) VALUES ({values})
+            """,
+            meta,
+        )
+
+    def sync(self, table: str, rows: DataFrame, key: Iterable[str], meta: dict[str, Any]) -> None:
         """Make the table equal these rows by key, rewriting only those whose content differs.
 
-        Rows are compared null-safely on `compare`, by default on every column but the key; a key
-        that is not among the rows is deleted.
+        Rows are compared null-safely on every column but the key; a key that is not among the rows
+        is deleted.
         """
         keys = list(key)
-        content = (
-            list(compare) if compare is not None else [c for c in rows.columns if c not in keys]
-        )
+        content = [c for c in rows.columns if c not in keys]
         rows.createOrReplaceTempView(INCOMING)
         same_key = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in keys)
         same = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in content) or "true"
-        self._say(meta)
-        self.spark.sql(
+        self._merge(
             f"""
             MERGE INTO {self.tables.name(table)} AS kept
             USING {INCOMING} AS incoming ON {same_key}
             WHEN MATCHED AND NOT ({same}) THEN UPDATE SET *
             WHEN NOT MATCHED THEN INSERT *
             WHEN NOT MATCHED BY SOURCE THEN DELETE
-            """
+            """,
+            meta,
         )
 
     def mark(self, table: str, meta: dict[str, Any]) -> None:
         """Record in a commit without rows that the table was looked at and is still right."""
-        self._say(meta)
         # Delta makes no commit of an empty append; setting a property is the smallest one.
         seen = f"'lakehouse.looked_at' = '{meta['run_id']}'"
-        self.spark.sql(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({seen})")
+        self._merge(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({seen})", meta)
 
     def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
         """Rewrite small files into few, clustered by the Z-order columns."""
-        self._say(meta)
         columns = ", ".join(f"`{column}`" for column in zorder_by)
         clause = f" ZORDER BY ({columns})" if columns else ""
-        self.spark.sql(f"OPTIMIZE {self.tables.name(table)}{clause}")
+        self._merge(f"OPTIMIZE {self.tables.name(table)}{clause}", meta)
 
-    def put_aside(self, rows: DataFrame, table: str, run_id: str) -> None:
-        """Compute rows once and keep them while a table and its quarantine are made of them."""
+    def put_aside(self, rows: DataFrame, name: str, run_id: str) -> DataFrame:
+        """Compute rows once and keep them, under a name, while tables are made of them."""
+        place = str(self.tables.aside(name, run_id))
         quick = rows.write.option("compression", "none").option("parquet.enable.dictionary", False)
-        quick.mode("overwrite").parquet(str(self.tables.aside(table, run_id)))
+        quick.mode("overwrite").parquet(place)
+        return self.put_back(name, run_id, rows.schema)
 
-    def put_back(self, table: str, run_id: str, schema: StructType) -> DataFrame:
+    def put_back(self, name: str, run_id: str, schema: StructType) -> DataFrame:
         """The rows that `put_aside` kept."""
-        return self.spark.read.schema(schema).parquet(str(self.tables.aside(table, run_id)))
+        return self.spark.read.schema(schema).parquet(str(self.tables.aside(name, run_id)))
 
-    def _say(self, meta: dict[str, Any]) -> None:
+    def _merge(self, sql: str, meta: dict[str, Any]) -> None:
+        self._commit(meta, lambda: self.spark.sql(sql))
+
+    def _commit(self, meta: dict[str, Any], write: Callable[[], object]) -> None:
+        """Write, again when what stood in the way can pass: a maintenance commit, a slow storage.
+
+        Two runs of one domain are kept apart before they write, so a conflicting commit moved files
+        but changed no row, and the same write is still right.
+        """
         self.spark.conf.set(USER_METADATA, json.dumps(meta, sort_keys=True))
+        attempts = Retrying(
+            retry=retry_if_exception(can_pass),
+            stop=stop_after_attempt(5),
+            wait=wait_random_exponential(multiplier=0.5, max=10),
+            reraise=True,
+        )
+        attempts(write)
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether a failed write may succeed when it is tried again."""
+    if isinstance(error, DeltaConcurrentModificationException):
+        return True
+    first = str(error).partition("\n")[0]
+    return isinstance(error, Exception) and any(word in first for word in PASSING)
+
+
+def _among(column: str, values: list[Any]) -> str:
+    shown = ", ".join(_literal(value) for value in values if value is not None)
+    tests = [f"kept.`{column}` IN ({shown})"] if shown else []
+    tests += [f"kept.`{column}` IS NULL"] if None in values else []
+    return f"({' OR '.join(tests) or 'false'})"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _properties(

@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lakehouse import commits
-from lakehouse.commits import State
+from lakehouse.commits import Point, State
 from lakehouse.config import Run
 from lakehouse.contracts import Domain, Entity, GoldTable, Source
 from lakehouse.errors import ConfigError
@@ -20,7 +20,7 @@ from lakehouse.sqltext import PLACEHOLDER
 from lakehouse.tables import Tables
 
 # Part of every silver and gold definition: raise it when the engine computes something otherwise.
-SEMANTICS = 1
+SEMANTICS = 2
 
 
 @dataclass(frozen=True)
@@ -132,37 +132,53 @@ def chosen(every: dict[str, Step], only: Iterable[str], layers: Iterable[str]) -
     return {t: s for t, s in every.items() if (t in wanted if wanted else s.layer in inside)}
 
 
-def inputs_now(spark: SparkSession | None, tables: Tables, step: Step) -> dict[str, int]:
-    """Content version of every input that exists."""
+def inputs_now(spark: SparkSession | None, tables: Tables, step: Step) -> dict[str, Point]:
+    """Content of every input that exists."""
     states = {table: commits.state(spark, tables, table) for table in step.inputs}
     return {table: state.content for table, state in states.items() if state is not None}
 
 
 def verdict(
     spark: SparkSession | None, tables: Tables, step: Step, run: Run
-) -> tuple[Verdict, State | None, dict[str, int]]:
-    """Whether a table is due, its state, and the content versions of its inputs."""
+) -> tuple[Verdict, State | None, dict[str, Point]]:
+    """Whether a table is due, its state, and the content of its inputs."""
     state = commits.state(spark, tables, step.table)
     now = inputs_now(spark, tables, step)
-    return _compare(step, run, state, now), state, now
+    found = _compare(step, run, state, now)
+    if found.status == "stale" and state is not None and state.meta:
+        found = Verdict("stale", _told(spark, tables, found.reason, state, now))
+    return found, state, now
 
 
-def _compare(step: Step, run: Run, state: State | None, now: dict[str, int]) -> Verdict:
+def _compare(step: Step, run: Run, state: State | None, now: dict[str, Point]) -> Verdict:
     if state is None:
         return Verdict("new", "does not exist yet")
     if not state.meta:
         return Verdict("stale", f"version {state.version} was written by something else")
     if state.meta.get("definition") != step.definition:
         return Verdict("redefined", "its declaration or SQL changed")
-    before: dict[str, int] = state.meta.get("inputs", {})
-    moved = [
-        f"{table} {before.get(table, 'absent')} → {now.get(table, 'absent')}"
-        for table in sorted({*now, *before})
-        if now.get(table) != before.get(table)
-    ]
-    if moved:
+    if moved := _moved(state, now):
         return Verdict("stale", ", ".join(moved))
     day = run.business_date.isoformat()
     if step.dated and state.meta.get("business_date") != day:
         return Verdict("stale", f"business date {state.meta.get('business_date')} → {day}")
     return Verdict("fresh")
+
+
+def _moved(state: State, now: dict[str, Point]) -> list[str]:
+    before = state.inputs
+    return [table for table in sorted({*now, *before}) if now.get(table) != before.get(table)]
+
+
+def _told(
+    spark: SparkSession | None, tables: Tables, reason: str, state: State, now: dict[str, Point]
+) -> str:
+    """Which input moved from which version to which, and by how many rows."""
+    before = state.inputs
+    told = []
+    for table in _moved(state, now):
+        text = f"{table} {before.get(table, 'absent')} → {now.get(table, 'absent')}"
+        point = before.get(table)
+        found = commits.since(spark, tables, table, point) if point and table in now else None
+        told.append(text + (f" ({sum(c.rows for c in found):,} rows)" if found else ""))
+    return ", ".join(told) or reason

@@ -9,11 +9,12 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.conform import ERRORS, WARNINGS, at, reaches_out, reasons
-from lakehouse.contracts import PARENT_QUARANTINED, Entity
-from lakehouse.dedupe import ACCEPTED, FATE, QUARANTINED
+from lakehouse.contracts import PARENT_DELETED, PARENT_QUARANTINED, Entity
+from lakehouse.history import ACCEPTED, FATE, live
 from lakehouse.sqltext import columns_in
 
 Read = Callable[[str], DataFrame | None]
+REFERS = "refers_to"
 
 
 def referred(
@@ -26,95 +27,113 @@ def referred(
 ) -> DataFrame:
     """The rows after referential checks, imputation and rules; `read` gives a table or None.
 
-    A reference that does not resolve holds the row back, or becomes the unknown member with the
-    original kept beside it, as the column declares.
+    A reference that does not resolve is an error, or becomes the unknown member with the original
+    kept beside it, as the column declares. Adds `refers_to`: each reference as `entity:key`.
     """
     errors: list[tuple[Column, str]] = []
     warnings: list[tuple[Column, str]] = []
-    accepted = F.col(FATE) == ACCEPTED
-    changed: dict[str, Column] = {}
+    changed: dict[str, Column] = {REFERS: _refers(entity)}
     for name, column in entity.references.items():
         assert column.references is not None
-        parent = parents[column.references]
-        rows = _joined(rows, entity, name, parent, read)
-        value, found = F.col(name), F.col(f"_found_{name}")
+        rows = _joined(rows, entity, name, parents[column.references], read)
+        value, found, why = F.col(name), F.col(f"_found_{name}"), F.col(f"_why_{name}")
         if column.on_orphan == "unknown":
-            warnings.append((accepted & ~found, entity.reason(name, "orphan")))
+            warnings.append((~found, entity.reason(name, "orphan")))
             changed[name] = F.when(found, value).otherwise(F.lit(unknown_key))
             if column.original_as:
                 changed[column.original_as] = F.when(~found, value)
         else:
-            lost = accepted & value.isNotNull() & ~found
-            held = F.col(f"_held_{name}")
-            errors.append((lost & ~held, entity.reason(name, "orphan")))
-            errors.append((lost & held, PARENT_QUARANTINED))
+            lost = value.isNotNull() & ~found
+            errors.append((lost & why.isNull(), entity.reason(name, "orphan")))
+            errors += [(lost & (why == w), w) for w in (PARENT_DELETED, PARENT_QUARANTINED)]
     for name, column in entity.columns.items():
         if column.impute:
             filled = at(column.impute, business_date)
-            warnings.append(
-                (
-                    accepted & F.col(name).isNull() & filled.isNotNull(),
-                    entity.reason(name, "imputed"),
-                )
-            )
+            missing = F.col(name).isNull() & filled.isNotNull()
+            warnings.append((missing, entity.reason(name, "imputed")))
             changed[name] = F.coalesce(F.col(name), filled)
     for rule in entity.rules:
         if rule.expect and (rule.severity == "warn" or reaches_out(rule)):
-            broken = accepted & ~at(rule.expect, business_date)
+            broken = ~at(rule.expect, business_date)
             (warnings if rule.severity == "warn" else errors).append((broken, rule.id))
-    rows = rows.withColumn("_found", reasons(*errors)).withColumn(
-        WARNINGS, F.array_distinct(F.concat(WARNINGS, reasons(*warnings)))
-    )
     rows = rows.withColumns(
         {
-            ERRORS: F.array_distinct(F.concat(ERRORS, "_found")),
-            FATE: F.when(F.size("_found") > 0, QUARANTINED).otherwise(F.col(FATE)),
+            ERRORS: F.array_distinct(F.concat(ERRORS, reasons(*errors))),
+            WARNINGS: F.array_distinct(F.concat(WARNINGS, reasons(*warnings))),
             **changed,
         }
     )
-    rows = rows.drop("_found", *[f"_found_{n}" for n in entity.references])
-    rows = rows.drop(*[f"_held_{n}" for n in entity.references], *entity.parents)
-    return _unique(rows, entity)
+    made = [f"_{kind}_{name}" for name in entity.references for kind in ("found", "why")]
+    return rows.drop(*made, *entity.parents)
+
+
+def _refers(entity: Entity) -> Column:
+    pointers = [
+        F.concat(F.lit(f"{column.references}:"), F.col(name))
+        for name, column in entity.references.items()
+    ]
+    return F.array_compact(F.array(*pointers)) if pointers else F.array().cast("array<string>")
 
 
 def _joined(rows: DataFrame, entity: Entity, name: str, parent: Entity, read: Read) -> DataFrame:
-    """Adds `_found_<name>`, `_held_<name>` and the parent's columns as a struct with its name."""
+    """Adds `_found_<name>`, `_why_<name>` (why not) and the parent as a struct with its name."""
     key = parent.key[0]
-    silver, held = read(f"silver.{parent.entity}"), read(f"quarantine.{parent.entity}")
-    wanted = [key, *sorted(_used(entity, parent.entity) - {key})]
+    silver = read(f"silver.{parent.entity}")
+    wanted = [key, *sorted(used(entity, parent.entity) - {key})]
     if silver is None:
         types = ", ".join(f"{c}: {parent.columns[c].type}" for c in wanted)
         rows = rows.withColumn(parent.entity, F.lit(None).cast(f"struct<{types}>"))
     else:
-        side = silver.select(
+        side = silver.where(live(parent)).select(
             F.col(key).alias(f"_key_{name}"), F.struct(*wanted).alias(parent.entity)
         )
         rows = rows.join(side, F.col(name) == F.col(f"_key_{name}"), "left").drop(f"_key_{name}")
     rows = rows.withColumn(f"_found_{name}", F.col(parent.entity).isNotNull())
-    if held is None or entity.columns[name].on_orphan == "unknown":
-        return rows.withColumn(f"_held_{name}", F.lit(False))
-    keys = (
-        held.where("severity = 'error'").select(F.col("key").alias(f"_held_key_{name}")).distinct()
+    reasons_why = _absent(parent, silver, read) if _holds_back(entity, name) else None
+    if reasons_why is None:
+        return rows.withColumn(f"_why_{name}", F.lit(None).cast("string"))
+    side = reasons_why.select(
+        F.col("key").alias(f"_key_{name}"), F.col("why").alias(f"_why_{name}")
     )
-    rows = rows.join(keys, F.col(name) == F.col(f"_held_key_{name}"), "left")
-    return rows.withColumn(f"_held_{name}", F.col(f"_held_key_{name}").isNotNull()).drop(
-        f"_held_key_{name}"
-    )
+    return rows.join(side, F.col(name) == F.col(f"_key_{name}"), "left").drop(f"_key_{name}")
 
 
-def _used(entity: Entity, parent: str) -> set[str]:
+def _holds_back(entity: Entity, name: str) -> bool:
+    return entity.columns[name].on_orphan == "quarantine"
+
+
+def _absent(parent: Entity, silver: DataFrame | None, read: Read) -> DataFrame | None:
+    """Why parent keys are not there: `key`, `why` (held back, else deleted); None when unknown."""
+    held = read(f"quarantine.{parent.entity}")
+    sides = []
+    if silver is not None:
+        ended = silver.where(f"NOT ({live(parent)})")
+        sides.append(
+            ended.select(F.col(parent.key[0]).alias("key"), F.lit(PARENT_DELETED).alias("why"))
+        )
+    if held is not None:
+        broken = held.where("severity = 'error'")
+        sides.append(broken.select("key", F.lit(PARENT_QUARANTINED).alias("why")))
+    if not sides:
+        return None
+    both = sides[0] if len(sides) == 1 else sides[0].unionByName(sides[1])
+    # Of both reasons the last in the alphabet stays: held back, which can heal, before deleted.
+    return both.groupBy("key").agg(F.max("why").alias("why"))
+
+
+def used(entity: Entity, parent: str) -> set[str]:
     """The parent's columns that imputations and rules of this entity look at."""
     texts = [column.impute for column in entity.columns.values()]
     texts += [rule.expect for rule in entity.rules]
     return {name for text in texts if text for table, name in columns_in(text) if table == parent}
 
 
-def _unique(rows: DataFrame, entity: Entity) -> DataFrame:
-    """Warn every accepted row whose `unique` columns, all filled, stand in another row too."""
+def warn_shared(rows: DataFrame, entity: Entity) -> DataFrame:
+    """Warn every live row whose `unique` columns, all filled, stand in another live row too."""
     for rule in entity.rules:
         if not rule.unique:
             continue
-        complete = F.col(FATE) == ACCEPTED
+        complete = (F.col(FATE) == ACCEPTED) & F.expr(live(entity))
         for name in rule.unique:
             complete = complete & F.col(name).isNotNull()
         group = Window.partitionBy(*rule.unique, "_complete")

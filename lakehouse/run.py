@@ -7,27 +7,27 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import date
 from graphlib import TopologicalSorter
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
 
-from lakehouse import commits, gold, ingest, landing, ledger, plan, silver
+from lakehouse import commits, gates, gold, ingest, landing, ledger, lock, plan, silver
 from lakehouse import domain as domains
 from lakehouse.config import Run
-from lakehouse.contracts import Domain, Entity
+from lakehouse.contracts import Domain
 from lakehouse.errors import ConfigError
+from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Found
 from lakehouse.ledger import Outcome
 from lakehouse.merge import Writer
 from lakehouse.plan import Step, Verdict
-from lakehouse.quality import Read
 from lakehouse.session import fork
 from lakehouse.tables import Tables
 
 LAYERS = ("bronze", "silver", "gold")
-AHEAD, AFTER = "ahead of ", "after "
+AHEAD, CHECKS, AFTER = "ahead of ", "checks of ", "after "
+Opener = Callable[[], SparkSession]
 Watch = Callable[[Outcome], None]
 
 
@@ -38,7 +38,9 @@ class Result:
     run: Run
     outcomes: list[Outcome]
     found: Found = field(default_factory=Found)
+    checks: list[gates.Result] = field(default_factory=list)
     seconds: float = 0.0
+    error: str = ""
 
     @property
     def wrote(self) -> bool:
@@ -47,96 +49,175 @@ class Result:
 
 
 def execute(
-    spark: SparkSession,
+    opened: Opener,
     run: Run,
     layers: Iterable[str] = LAYERS,
     watch: Watch = lambda outcome: None,
+    retry: bool = False,
 ) -> Result:
     """Build what is due in these layers, in dependency order; nothing else is touched.
 
-    `watch` is called as each table is done. Raises a LakehouseError when a table cannot be built;
-    what was committed before stays, and the next run goes on from there.
+    `opened` gives the Spark session; it is not asked for when nothing is due and the logs can be
+    read without it. `watch` is called as each table is done; `retry` judges held rows again. Raises
+    a LakehouseError when a table cannot be built; what was committed before stays, and the next run
+    goes on from there.
     """
     started = time.monotonic()
-    work = _Work(spark, run, domains.load(run.conf, run.domain))
+    work = _Work(opened, run, domains.load(run.conf, run.domain), retry)
     steps = plan.chosen(plan.steps(work.domain), run.only, layers)
     work.tables.check_writable()
-    work.tables.register(spark, writing=True)
-    found = Found()
-    if any(step.layer == "bronze" for step in steps.values()):
+    with lock.held(work.tables, run.wait):
+        work.tables.clear()
         found = work.look(steps)
-    try:
-        outcomes = work.build(steps, found, watch)
-    finally:
-        work.tables.clear(run.run_id)
-    result = Result(run, outcomes, found, time.monotonic() - started)
-    work.record(result)
-    result.seconds = time.monotonic() - started
+        result = Result(run, [], found)
+        if work.idle(steps, found):
+            result.outcomes = [Outcome(table, "fresh") for table in steps]
+            work.note_empty(result)
+        else:
+            work.carry_out(steps, result, watch, started)
+        result.seconds = time.monotonic() - started
     return result
 
 
-def preview(spark: SparkSession, run: Run) -> tuple[Found, dict[str, Verdict]]:
-    """What a run would do: the files it would load and each table's verdict. Writes nothing."""
-    work = _Work(spark, run, domains.load(run.conf, run.domain))
+def preview(opened: Opener, run: Run) -> tuple[Found, dict[str, Verdict], dict[str, float]]:
+    """What a run would do: files to load, each table's verdict, seconds it took last time.
+
+    Writes nothing.
+    """
+    work = _Work(opened, run, domains.load(run.conf, run.domain))
     steps = plan.chosen(plan.steps(work.domain), run.only, LAYERS)
-    work.tables.register(spark)
     found = work.look(steps)
-    arriving = {work.bronze_table(delivery) for delivery in found.deliveries if delivery.rows}
-    verdicts: dict[str, Verdict] = {}
-    for table, step in steps.items():
-        if step.layer == "bronze":
-            loads = table in arriving
-            verdicts[table] = Verdict("stale", "new files") if loads else Verdict("fresh")
-            continue
-        verdicts[table], _, _ = plan.verdict(spark, work.tables, step, run)
-        before = [need for need in _needs(step) if need in verdicts and verdicts[need].due]
-        if before and not verdicts[table].due:
-            verdicts[table] = Verdict("stale", f"{before[0]} will be written")
-    return found, verdicts
+    verdicts, seconds = work.foresee(steps, found)
+    return found, verdicts, seconds
 
 
 class _Work:
     """The things every step of a run needs."""
 
-    def __init__(self, spark: SparkSession, run: Run, domain: Domain) -> None:
-        self.spark = spark
+    def __init__(self, opened: Opener, run: Run, domain: Domain, retry: bool = False) -> None:
+        self.opened = opened
         self.run = run
         self.domain = domain
+        self.retry = retry
         self.tables = Tables(run)
-        self.aside: dict[str, StructType] = {}
         self.local = threading.local()
+        self.ahead: dict[str, DataFrame] = {}
+        self.checks: list[gates.Result] = []
+        self.built: set[str] = set()
+        self._before: gates.Before | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def logs(self) -> SparkSession | None:
+        """What table logs are read with: nothing where they are files."""
+        return self.opened() if self.tables.catalog else None
 
     def writer(self) -> Writer:
         """This thread's writer; it has a session of its own."""
         if not hasattr(self.local, "writer"):
-            self.local.writer = Writer(fork(self.spark), self.tables)
+            self.local.writer = Writer(fork(self.opened()), self.tables)
         writer: Writer = self.local.writer
         return writer
 
     def look(self, steps: dict[str, Step]) -> Found:
         """The landing folder, less the files whose content bronze already holds."""
         tables = [step.table for step in steps.values() if step.layer == "bronze"]
-        with ThreadPoolExecutor(self.run.environment.threads) as pool:
-            known = pool.map(lambda t: ingest.loaded(self.spark, self.tables, t), tables)
-            found = landing.look(self.domain, self.run.landing, set().union(*known))
+        if not tables:
+            return Found()
+        known: list[LoadedFile] = []
+        for table in tables:
+            known += ingest.loaded(self._registered, self.tables, table)
+        found = landing.look(self.domain, self.run.landing, known)
         found.deliveries = [d for d in found.deliveries if self.bronze_table(d) in steps]
         return found
+
+    def _registered(self) -> SparkSession:
+        spark = self.opened()
+        self.tables.register(spark)
+        return spark
 
     def bronze_table(self, delivery: landing.Delivery) -> str:
         """The bronze table that takes a file."""
         return f"bronze.{self.domain.bronze_name(delivery.source, delivery.entity)}"
 
+    def idle(self, steps: dict[str, Step], found: Found) -> bool:
+        """Whether nothing at all is due."""
+        if self.retry or any(delivery.rows for delivery in found.deliveries):
+            return False
+        return not any(self._due(step) for step in steps.values() if step.layer != "bronze")
+
+    def _due(self, step: Step) -> bool:
+        verdict, state, _ = plan.verdict(self.logs, self.tables, step, self.run)
+        table = self.domain.gold.get(step.name) if step.layer == "gold" else None
+        unclustered = table and state is not None and gold.wants_optimize(table, state)
+        return verdict.due or bool(unclustered)
+
+    def foresee(
+        self, steps: dict[str, Step], found: Found
+    ) -> tuple[dict[str, Verdict], dict[str, float]]:
+        """Each table's verdict, as far as it can be told before its inputs are built."""
+        arriving: dict[str, int] = {}
+        for delivery in found.deliveries:
+            table = self.bronze_table(delivery)
+            arriving[table] = arriving.get(table, 0) + delivery.rows
+        verdicts: dict[str, Verdict] = {}
+        seconds: dict[str, float] = {}
+        for table, step in steps.items():
+            state = commits.state(self.logs, self.tables, table)
+            if step.layer == "bronze":
+                rows = arriving.get(table)
+                due = Verdict("stale" if state else "new", f"{rows or 0:,} new rows in files")
+                verdicts[table] = due if rows else Verdict("fresh")
+            else:
+                verdicts[table] = self._foreseen(step, verdicts)
+            if verdicts[table].due and state is not None:
+                seconds[table] = state.meta.get("seconds", 0.0)
+        return verdicts, seconds
+
+    def _foreseen(self, step: Step, verdicts: dict[str, Verdict]) -> Verdict:
+        verdict, _, _ = plan.verdict(self.logs, self.tables, step, self.run)
+        before = [need for need in _needs(step) if need in verdicts and verdicts[need].due]
+        if before and not verdict.due:
+            return Verdict("stale", f"{', '.join(before)} may be written")
+        return verdict
+
+    def note_empty(self, result: Result) -> None:
+        """Say which files hold no row, when no bronze step does."""
+        for outcome in result.outcomes:
+            mine = [d for d in result.found.deliveries if self.bronze_table(d) == outcome.table]
+            outcome.notes += [f"{d.file}: only a header, no rows" for d in mine if not d.rows]
+
+    def carry_out(
+        self, steps: dict[str, Step], result: Result, watch: Watch, started: float
+    ) -> None:
+        """Build every step, and record the run whether it ends well or not."""
+        self.tables.register(self.opened(), writing=True)
+        outcomes: dict[str, Outcome] = {}
+        try:
+            self.build(steps, result.found, watch, outcomes)
+        except Exception as error:
+            result.error = f"{type(error).__name__}"
+            raise
+        finally:
+            self.tables.clear(self.run.run_id)
+            result.outcomes = [outcomes[table] for table in steps if table in outcomes]
+            result.checks = gates.changes(self._before or {}, self.checks)
+            result.seconds = time.monotonic() - started
+            self.record(result)
+
     def record(self, result: Result) -> None:
         """Append the run to the ops tables, side by side."""
-        rows = ledger.rows(result.run, result.outcomes, result.seconds)
+        rows = ledger.rows(result.run, result.outcomes, result.found, result.seconds, result.error)
+        rows += gates.rows_for_ops(result.run, result.checks)
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
             list(pool.map(lambda table: ledger.append(self.writer(), self.run, *table), rows))
 
-    def build(self, steps: dict[str, Step], found: Found, watch: Watch) -> list[Outcome]:
+    def build(
+        self, steps: dict[str, Step], found: Found, watch: Watch, outcomes: dict[str, Outcome]
+    ) -> None:
         """Every step in dependency order, as many at once as the environment allows."""
-        graph = TopologicalSorter(_graph(steps))
+        graph = TopologicalSorter(_graph(steps, self.domain))
         graph.prepare()
-        outcomes: dict[str, Outcome] = {}
         running: dict[Future[Outcome | None], str] = {}
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
             try:
@@ -155,19 +236,22 @@ class _Work:
                 for future in running:
                     future.cancel()
                 raise
-        return [outcomes[table] for table in steps]
 
     def _do(self, node: str, steps: dict[str, Step], found: Found) -> Outcome | None:
-        if node.startswith(AHEAD):
-            self._rank_ahead(steps[node.removeprefix(AHEAD)])
-            return None
-        if node.startswith(AFTER):
-            self._cluster(steps[node.removeprefix(AFTER)])
-            return None
+        for kind, does in (
+            (AHEAD, self._speak_ahead),
+            (CHECKS, self._check),
+            (AFTER, self._cluster),
+        ):
+            if node.startswith(kind):
+                does(steps[node.removeprefix(kind)])
+                return None
         started = time.monotonic()
         step = steps[node]
         outcome: Outcome = getattr(self, f"_{step.layer}_step")(step, found)
         outcome.seconds = time.monotonic() - started
+        if outcome.status != "fresh":
+            self.built.add(node)
         return outcome
 
     def _bronze_step(self, step: Step, found: Found) -> Outcome:
@@ -182,118 +266,35 @@ class _Work:
         reason = f"{len(filled)} new file(s)"
         return Outcome(step.table, "loaded", reason, rows, rows, notes=notes, deliveries=filled)
 
-    def _rank_ahead(self, step: Step) -> None:
-        """Do the part of a silver table that needs no parent while its parents are made."""
+    def _silver_build(self, step: Step) -> silver.Build | None:
         writer = self.writer()
-        if plan.verdict(writer.spark, self.tables, step, self.run)[0].due:
-            self._rank(writer, step)
+        verdict, state, inputs = plan.verdict(self.logs, self.tables, step, self.run)
+        if not verdict.due and self.retry and state is not None:
+            verdict = Verdict("retried", "held rows are judged again")
+        if not verdict.due:
+            return None
+        return silver.Build(writer, self.run, self.domain, step, verdict, state, inputs)
 
-    def _rank(self, writer: Writer, step: Step) -> None:
-        read = silver.reader(writer.spark, self.tables)
-        entity = self.domain.entities[step.name]
-        rows = silver.ranked(self.domain, entity, read, self.run.business_date)
-        if rows is not None:
-            self.aside[step.table] = rows.schema
-            writer.put_aside(rows, step.table, self.run.run_id)
+    def _speak_ahead(self, step: Step) -> None:
+        """Do the part of a silver table that needs no parent while its parents are made."""
+        build = self._silver_build(step)
+        if build is not None and build.whole:
+            rows = build.spoken(None)
+            if rows is not None:
+                self.ahead[step.table] = build.writer.put_aside(
+                    rows, f"spoken.{step.name}", self.run.run_id
+                )
 
     def _silver_step(self, step: Step, found: Found) -> Outcome:
-        entity = self.domain.entities[step.name]
-        writer = self.writer()
-        verdict, state, inputs = plan.verdict(writer.spark, self.tables, step, self.run)
-        if not verdict.due:
+        build = self._silver_build(step)
+        if build is None:
             return Outcome(step.table, "fresh")
-        meta = commits.metadata(
-            self.run.run_id,
-            step.definition,
-            inputs,
-            business_date=self.run.business_date.isoformat(),
-        )
-        if step.table not in self.aside:
-            self._rank(writer, step)
-        if step.table not in self.aside:
-            self._create_silver(writer, entity, silver.empty(writer.spark, entity), meta)
-            note = "no file was ever delivered"
-            return Outcome(step.table, verdict.status, note, 0, notes=[note])
-        read = silver.reader(writer.spark, self.tables)
-        ranked = writer.put_back(step.table, self.run.run_id, self.aside[step.table])
-        rows = silver.judged(ranked, self.domain, entity, read, self.run.business_date)
-        same_shape = state is not None and verdict.status != "redefined"
-        existing = read(step.table) if same_shape else None
-        census = silver.census(rows, entity, existing)
-        bronze = self._bronze_of(entity)
-        frames = [frame for table in bronze if (frame := read(table)) is not None]
-        ledger.check_census(step.table, census, frames, self._counted(writer, bronze))
-        self._write_quarantine(writer, entity, rows, census, read, meta)
-        self._write_silver(writer, entity, rows, census, existing is not None, meta, state)
-        return _silver_outcome(step.table, verdict, census)
-
-    def _bronze_of(self, entity: Entity) -> list[str]:
-        sources = self.domain.feeds(entity.entity)
-        return [f"bronze.{self.domain.bronze_name(s.source, entity.entity)}" for s in sources]
-
-    def _counted(self, writer: Writer, bronze: list[str]) -> list[dict[str, Any]]:
-        """The files of the newest bronze commits with the records counted in them."""
-        states = [commits.state(writer.spark, self.tables, table) for table in bronze]
-        return [file for state in states if state for file in state.meta.get("files", [])]
-
-    def _write_quarantine(
-        self,
-        writer: Writer,
-        entity: Entity,
-        rows: DataFrame,
-        census: silver.Census,
-        read: Read,
-        meta: dict[str, Any],
-    ) -> None:
-        table = f"quarantine.{entity.entity}"
-        state = commits.state(writer.spark, self.tables, table)
-        same = {"digest": census.digest, "definition": meta["definition"]}
-        if state is None and not census.held:
-            return
-        if state and all(state.meta.get(k) == v for k, v in same.items()):
-            return
-        held = silver.held(rows, self.domain, entity, read, census.held)
-        meta = {**meta, "digest": census.digest}
-        if state is None:
-            writer.create(table, held, meta, private=["key", "record"])
-        else:
-            writer.sync(table, held, ["_file_hash", "_row"], meta)
-
-    def _write_silver(
-        self,
-        writer: Writer,
-        entity: Entity,
-        rows: DataFrame,
-        census: silver.Census,
-        exists: bool,
-        meta: dict[str, Any],
-        state: commits.State | None,
-    ) -> None:
-        """Silver is written after quarantine: its commit says that both are done."""
-        table = f"silver.{entity.entity}"
-        if exists and not census.changes:
-            assert state is not None
-            writer.mark(table, {**meta, "content_version": state.content})
-            return
-        good = silver.accepted(rows, entity)
-        if exists:
-            compare = [c for c in silver.columns(entity) if c not in entity.key]
-            writer.sync(table, good, entity.key, meta, compare)
-        else:
-            self._create_silver(writer, entity, good, meta)
-        ledger.check_commit(writer, table, census)
-
-    def _create_silver(
-        self, writer: Writer, entity: Entity, rows: DataFrame, meta: dict[str, Any]
-    ) -> None:
-        rows = rows.repartition(*entity.partition_by) if entity.partition_by else rows
-        private = [*entity.phi, *silver.private_originals(entity)]
-        table = f"silver.{entity.entity}"
-        writer.create(table, rows, meta, partition_by=entity.partition_by, private=private)
+        built = silver.build(build, self.ahead.get(step.table), self.retry)
+        return _silver_outcome(step.table, build.verdict, built)
 
     def _codes_step(self, step: Step, found: Found) -> Outcome:
         writer = self.writer()
-        verdict, _, _ = plan.verdict(writer.spark, self.tables, step, self.run)
+        verdict, _, _ = plan.verdict(self.logs, self.tables, step, self.run)
         if not verdict.due:
             return Outcome(step.table, "fresh")
         codes = self.domain.codes[step.name]
@@ -304,46 +305,118 @@ class _Work:
     def _gold_step(self, step: Step, found: Found) -> Outcome:
         table = self.domain.gold[step.name]
         writer = self.writer()
-        verdict, _, inputs = plan.verdict(writer.spark, self.tables, step, self.run)
+        verdict, state, inputs = plan.verdict(self.logs, self.tables, step, self.run)
         if not verdict.due:
             return Outcome(step.table, "fresh")
         self._check_inputs(step, inputs)
-        meta = commits.metadata(self.run.run_id, step.definition, inputs)
-        gold.build(writer, table, meta, fresh=verdict.status in ("new", "redefined"))
-        after = commits.state(writer.spark, self.tables, step.table)
+        build = gold.Build(writer, self.run, step, table, self.domain, verdict, state, inputs)
+        rows = build.rows()
+        if checks := self.domain.checks.get(step.table):
+            wanted = gates.measured(checks, self.domain, self.run.business_date)
+            rows, measured = build.measured(rows, wanted)
+            self._judge(step.table, build.whole(rows), measured)
+        build.write(rows)
+        after = commits.state(self.logs, self.tables, step.table)
         assert after is not None
         return _gold_outcome(step.table, verdict, after)
 
-    def _check_inputs(self, step: Step, inputs: dict[str, int]) -> None:
+    def _check_inputs(self, step: Step, inputs: dict[str, commits.Point]) -> None:
         if absent := [table for table in step.inputs if table not in inputs]:
             raise ConfigError(
                 f"{step.table} reads {', '.join(absent)}, not built yet: run without --only, or "
                 "build that first."
             )
 
+    def _check(self, step: Step) -> None:
+        """Judge the checks of a silver table that was written, or that was stopped before."""
+        checks = self.domain.checks.get(step.table)
+        if checks is None or not self.tables.exists(self.opened(), step.table):
+            return
+        known = self._known()
+        settled = all(
+            known.get((step.table, c.id), ("",))[0] == gates.PASSED for c in checks.checks
+        )
+        if settled and step.table not in self.built:
+            return
+        rows = self.writer().spark.table(self.tables.name(step.table))
+        self._judge(step.table, rows, None)
+
+    def _judge(self, table: str, rows: DataFrame, measured: gates.Measured | None) -> None:
+        spark = self.writer().spark
+        results = gates.judge(
+            spark,
+            self.tables,
+            self.domain,
+            self.domain.checks[table],
+            rows,
+            measured,
+            self._known(),
+            self._newest(table),
+            self.run.business_date,
+        )
+        results = gates.changes(self._known(), results)
+        with self._lock:
+            self.checks += results
+        gates.stop_if_any(results)
+
+    def _known(self) -> gates.Before:
+        """What each check said in earlier runs, read once."""
+        with self._lock:
+            if self._before is None:
+                self._before = gates.before(self.opened(), self.tables, self.run)
+            return self._before
+
+    def _newest(self, table: str) -> date | None:
+        layer, _, name = table.partition(".")
+        if layer != "silver":
+            return None
+        files = [
+            file
+            for source in self.domain.feeds(name)
+            for file in ingest.loaded(
+                self._registered,
+                self.tables,
+                f"bronze.{self.domain.bronze_name(source.source, name)}",
+            )
+        ]
+        return max((file.delivered_at.date() for file in files), default=None)
+
     def _cluster(self, step: Step) -> None:
         """OPTIMIZE a table written since it was last clustered, beside those that read it."""
         writer = self.writer()
-        state = commits.state(writer.spark, self.tables, step.table)
+        state = commits.state(self.logs, self.tables, step.table)
         table = self.domain.gold[step.name]
         if state is not None and gold.wants_optimize(table, state):
-            meta = {**state.meta, "content_version": state.content, gold.CLUSTERED: True}
+            meta = state.kept(**state.meta, **{gold.CLUSTERED: True})
             writer.optimize(step.table, table.zorder_by, meta)
 
 
-def _graph(steps: dict[str, Step]) -> dict[str, list[str]]:
+def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:
     """What comes before what.
 
-    The parentless part of a silver table and the clustering of a gold table are nodes of their own,
-    because other tables need not wait for them.
+    The part of a silver table that needs no parents, the checks of a silver table and the
+    clustering of a gold table are nodes of their own. No gold table is built before all checks of
+    silver tables that are built here have passed.
     """
     graph: dict[str, list[str]] = {}
+    checked = [
+        CHECKS + table
+        for table, step in steps.items()
+        if step.layer == "silver" and table in domain.checks
+    ]
     for table, step in steps.items():
         before = [need for need in _needs(step) if need in steps]
+        others = domain.checks[table].others if table in domain.checks else []
+        others = [other for other in others if other in steps]
         if step.layer == "silver":
-            graph[AHEAD + table] = [need for need in before if need.startswith("bronze.")]
-            before.append(AHEAD + table)
+            bronze = [need for need in before if need.startswith("bronze.")]
+            if len(bronze) < len(before):
+                graph[AHEAD + table] = bronze
+                before.append(AHEAD + table)
+            if CHECKS + table in checked:
+                graph[CHECKS + table] = [table, *others]
         if step.layer == "gold":
+            before += [*others, *checked]
             graph[AFTER + table] = [table]
         graph[table] = before
     return graph
@@ -354,7 +427,11 @@ def _needs(step: Step) -> list[str]:
     return [table.replace("quarantine.", "silver.") for table in step.inputs]
 
 
-def _silver_outcome(table: str, verdict: plan.Verdict, census: silver.Census) -> Outcome:
+def _silver_outcome(table: str, verdict: Verdict, built: silver.Built) -> Outcome:
+    if not built.delivered:
+        note = "no file was ever delivered"
+        return Outcome(table, verdict.status, note, 0, notes=[note])
+    census = built.census
     warned = [f"{reason}: {n}" for reason, n in sorted(census.reasons.items())]
     return Outcome(
         table,
@@ -367,20 +444,24 @@ def _silver_outcome(table: str, verdict: plan.Verdict, census: silver.Census) ->
         duplicates=census.total("duplicate"),
         superseded=census.total("superseded"),
         quarantined=census.total("quarantined"),
+        replaced=census.total("replaced"),
+        healed=built.moves.resolved,
         notes=warned,
         census=census,
+        drift=built.drift,
     )
 
 
-def _gold_outcome(table: str, verdict: plan.Verdict, after: commits.State) -> Outcome:
+def _gold_outcome(table: str, verdict: Verdict, after: commits.State) -> Outcome:
     metrics = after.metrics
     outcome = Outcome(table, verdict.status, verdict.reason)
-    if "numTargetRowsInserted" in metrics:
+    if "content" in after.meta:
+        outcome.status = "unchanged"
+    elif "numTargetRowsInserted" in metrics:
         outcome.written = int(metrics["numTargetRowsInserted"]) + int(
             metrics["numTargetRowsUpdated"]
         )
         outcome.removed = int(metrics["numTargetRowsDeleted"])
-        outcome.unchanged = int(metrics["numSourceRows"]) - outcome.written
     else:
         outcome.written = int(metrics.get("numOutputRows", 0))
     return outcome

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import Any
 
-from pyspark.sql import SparkSession
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import ArrayType, DataType, StructType
 
 from lakehouse.config import Environment
 from lakehouse.launch import prepare
+
+ARROW = {
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
 
 
 def start(chosen: Environment) -> SparkSession:
@@ -32,3 +46,25 @@ def fork(spark: SparkSession) -> SparkSession:
     Commit metadata is a session setting, so tables built side by side must not share one.
     """
     return spark.newSession()
+
+
+def frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str) -> DataFrame:
+    """A small frame of Python values, given to Spark as Arrow; a struct's value is a dict.
+
+    From a list of rows Spark would start Python workers, which costs seconds.
+    """
+    types = DataType.fromDDL(schema)
+    assert isinstance(types, StructType)
+    columns = [
+        pa.array([row[place] for row in rows], _arrow(field.dataType))
+        for place, field in enumerate(types.fields)
+    ]
+    return spark.createDataFrame(pa.table(columns, names=types.names), types)
+
+
+def _arrow(kind: DataType) -> pa.DataType:
+    if isinstance(kind, ArrayType):
+        return pa.list_(_arrow(kind.elementType))
+    if isinstance(kind, StructType):
+        return pa.struct([(field.name, _arrow(field.dataType)) for field in kind.fields])
+    return ARROW[kind.simpleString()]

@@ -1,55 +1,34 @@
-"""Bronze to silver and quarantine: every bronze row gets one fate, and the tables follow."""
+"""One silver table and its quarantine, brought up to date with what its inputs brought."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
-from functools import reduce
+from datetime import date, datetime, timezone
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.conform import ERRORS, FILLED, WARNINGS, conformed
-from lakehouse.contracts import SUPERSEDED, Domain, Entity
-from lakehouse.dedupe import ACCEPTED, FATE, QUARANTINED, deduplicated
-from lakehouse.dedupe import SUPERSEDED as LOST
-from lakehouse.quality import Read, referred
+from lakehouse import changes, commits, fates, ingest, ledger, quarantine
+from lakehouse.changes import MUCH, Arrivals
+from lakehouse.commits import Point, State
+from lakehouse.config import Run
+from lakehouse.contracts import Domain
+from lakehouse.difference import INSERTED, REMOVED, UPDATED
+from lakehouse.drift import DriftEvent
+from lakehouse.errors import GateError
+from lakehouse.fates import WAS, Census
+from lakehouse.history import FATE, KEY, key_text, live, table_key
+from lakehouse.merge import DELETE, Writer
+from lakehouse.plan import Step, Verdict
+from lakehouse.quality import Read
+from lakehouse.quarantine import Moves
+from lakehouse.session import frame
 from lakehouse.tables import Tables
 
-ORIGIN = ("_source", "_file", "_file_hash", "_row", "_line", "_delivered_at")
-FEW = 100_000
-# What ranking needs and nothing after it.
-SPENT = ("_rescued", "_row_hash", FILLED)
-FATES = ("inserted", "updated", "unchanged", "duplicate", "superseded", "quarantined")
-
-
-@dataclass
-class Census:
-    """What becomes of each bronze row: counts by (source, file, content hash) and fate.
-
-    `removed` counts silver keys that no row stands for any more; `digest` is a fingerprint of the
-    rows held back, equal when they are the same rows for the same reasons.
-    """
-
-    fates: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
-    reasons: dict[str, int] = field(default_factory=dict)
-    removed: int = 0
-    held: int = 0
-    digest: str = "0:0000000000000000"
-
-    def total(self, fate: str) -> int:
-        """Rows of one fate over all files."""
-        return sum(counts.get(fate, 0) for counts in self.fates.values())
-
-    @property
-    def rows(self) -> int:
-        """All bronze rows counted."""
-        return sum(sum(counts.values()) for counts in self.fates.values())
-
-    @property
-    def changes(self) -> int:
-        """Silver rows that must be written or removed."""
-        return self.total("inserted") + self.total("updated") + self.removed
+# A column that fails in a larger share of a file's rows than this has changed its type.
+MOST = 0.5
 
 
 def reader(spark: SparkSession, tables: Tables) -> Read:
@@ -61,143 +40,274 @@ def reader(spark: SparkSession, tables: Tables) -> Read:
     return read
 
 
-def ranked(domain: Domain, entity: Entity, read: Read, business_date: date) -> DataFrame | None:
-    """Every bronze row of an entity, typed, with the fate that its own columns and its rivals give.
+@dataclass
+class Built:
+    """What building one silver table came to."""
 
-    None when no file of the entity was ever loaded. Needs no other entity.
-    """
-    parts = []
-    for source in domain.feeds(entity.entity):
-        bronze = read(f"bronze.{domain.bronze_name(source.source, entity.entity)}")
-        if bronze is not None:
-            parts.append(conformed(bronze, domain, source, entity, business_date))
-    if not parts:
-        return None
-    return deduplicated(reduce(DataFrame.unionByName, parts), entity).drop(*SPENT)
+    census: Census = field(default_factory=Census)
+    moves: Moves = field(default_factory=Moves)
+    drift: tuple[DriftEvent, ...] = ()
+    whole: bool = True
+    delivered: bool = True
 
 
-def judged(
-    rows: DataFrame, domain: Domain, entity: Entity, read: Read, business_date: date
-) -> DataFrame:
-    """The ranked rows with their final fate, after the checks against the entity's parents."""
-    return referred(rows, entity, domain.entities, read, domain.unknown_key, business_date)
+class Build:
+    """One silver table in one run: what it has to look at, what becomes of it, what is written."""
 
+    def __init__(
+        self,
+        writer: Writer,
+        run: Run,
+        domain: Domain,
+        step: Step,
+        verdict: Verdict,
+        state: State | None,
+        inputs: dict[str, Point],
+    ) -> None:
+        self.writer, self.run, self.domain, self.step = writer, run, domain, step
+        self.entity = domain.entities[step.name]
+        self.read = reader(writer.spark, writer.tables)
+        self.verdict, self.state = verdict, state
+        self.same_shape = state is not None and verdict.status != "redefined"
+        known = state is not None and bool(state.meta) and verdict.status in ("stale", "retried")
+        self.before = state if known else None
+        self.inputs = inputs
+        self.arrived = [self._arrivals(source.source) for source in domain.feeds(step.name)]
+        self.meta = commits.metadata(
+            run.run_id, step.definition, inputs, business_date=run.business_date.isoformat()
+        )
 
-def columns(entity: Entity) -> list[str]:
-    """The silver columns that are compared: the entity's, originals kept aside, and warnings."""
-    originals = [c.original_as for c in entity.columns.values() if c.original_as]
-    return [*entity.columns, *originals, WARNINGS]
+    @property
+    def day(self) -> date:
+        """The day the data are looked at from."""
+        return self.run.business_date
 
+    def _arrivals(self, source: str) -> Arrivals:
+        spark, tables, name = self.writer.spark, self.writer.tables, self.step.name
+        table = f"bronze.{self.domain.bronze_name(source, name)}"
+        files = ingest.loaded(lambda: spark, tables, table)
+        seen: set[str] | None = None
+        if self.before is not None:
+            point = self.before.inputs.get(table)
+            fresh = changes.files_since(spark, tables, table, point) if point else None
+            if fresh is not None:
+                seen = {file.file_hash for file in files} - fresh
+            elif point is None:
+                seen = set()
+        return changes.arrivals(self.domain, source, name, files, seen)
 
-def private_originals(entity: Entity) -> list[str]:
-    """Columns that keep the original of a column with a PHI class."""
-    return [c.original_as for c in entity.columns.values() if c.original_as and c.phi]
+    @property
+    def whole(self) -> bool:
+        """Whether all rows have to be judged, as far as bronze alone can tell."""
+        if self.before is None or any(a.unknown for a in self.arrived):
+            return True
+        new = sum(a.rows(a.new | a.again) for a in self.arrived)
+        return new > MUCH * sum(file.rows for a in self.arrived for file in a.files)
 
+    def spoken(self, touched: DataFrame | None) -> DataFrame | None:
+        """The bronze rows to be judged, typed."""
+        return fates.spoken(self.domain, self.entity, self.read, self.day, self.arrived, touched)
 
-def empty(spark: SparkSession, entity: Entity) -> DataFrame:
-    """A silver table without rows, for an entity that no source has delivered."""
-    originals = {c.original_as: c.type for c in entity.columns.values() if c.original_as}
-    types = {name: column.type for name, column in entity.columns.items()} | originals
-    place = {"_row": "bigint", "_line": "bigint", "_delivered_at": "timestamp"}
-    fields = [f"`{name}` {type_}" for name, type_ in types.items()]
-    fields += [f"{WARNINGS} array<string>", *[f"{c} {place.get(c, 'string')}" for c in ORIGIN]]
-    return spark.createDataFrame([], ", ".join(fields))
+    def touched(self, retry: bool) -> DataFrame | None:
+        """The keys to be judged, put aside; None when all have to be, or none can be told apart."""
+        if self.whole:
+            return None
+        assert self.before is not None
+        spark, tables = self.writer.spark, self.writer.tables
+        found = fates.keys_in(self.domain, self.entity, self.read, self.day, self.arrived)
+        parents = changes.moved(spark, tables, self.domain, self.entity, self.before, self.inputs)
+        if parents is None:
+            return None
+        found += changes.touched_by_parents(spark, tables, self.entity, parents, self.read)
+        then = date.fromisoformat(self.before.meta["business_date"])
+        if self.step.dated and then != self.day:
+            dated = changes.touched_by_date(self.domain, self.entity, self.read, then, self.day)
+            if dated is None:
+                return None
+            found += dated
+        held = self.read(f"quarantine.{self.step.name}")
+        if retry and held is not None:
+            found.append(held.select(F.col("key").alias(KEY)))
+        keys = changes.together(found)
+        if keys is None:
+            keys = frame(spark, [], f"{KEY} STRING")
+        try:
+            return self.writer.put_aside(keys, f"keys.{self.step.name}", self.run.run_id)
+        except PySparkException:
+            # Files that the change feed needs were vacuumed away: the rebuild does not need them.
+            return None
 
+    def compared(self, rows: DataFrame, touched: DataFrame | None) -> DataFrame:
+        """Every row looked at with what has to be done with it, put aside."""
+        rows = fates.judged(rows, self.domain, self.entity, self.read, self.day)
+        old = self.read(self.step.table) if self.same_shape else None
+        if touched is not None and old is not None:
+            near = None
+            if any(rule.unique for rule in self.entity.rules):
+                rows = self.writer.put_aside(rows, f"judged.{self.step.name}", self.run.run_id)
+                near = fates.neighbours(rows, self.entity, old, touched)
+            if near is not None:
+                near = self.writer.put_aside(near, f"near.{self.step.name}", self.run.run_id)
+                touched = touched.union(near.select(KEY))
+                rows = rows.unionByName(near)
+            keyed = old.withColumn(KEY, key_text(self.entity))
+            old = keyed.join(F.broadcast(touched), KEY, "left_semi").drop(KEY)
+        rows = fates.compared(rows, self.entity, old)
+        return self.writer.put_aside(rows, self.step.table, self.run.run_id)
 
-def accepted(rows: DataFrame, entity: Entity) -> DataFrame:
-    """The rows of the silver table: typed columns, warnings, and where each row came from."""
-    return rows.where(F.col(FATE) == ACCEPTED).select(*columns(entity), *ORIGIN)
+    def drift(self, census: Census) -> tuple[DriftEvent, ...]:
+        """Columns of new files most of whose values do not parse: their type is another one now.
 
-
-def held(rows: DataFrame, domain: Domain, entity: Entity, read: Read, count: int) -> DataFrame:
-    """The rows of the quarantine table, each whole as delivered, with every reason.
-
-    Columns: where the row stands, `key`, `severity` (error, or info for a row that lost to another
-    of its key), `reasons`, `record` (JSON of the bronze fields); grain: one bronze row. `count` is
-    their number: few are sent to the bronze rows instead of the other way round.
-    """
-    marked = rows.where(F.col(FATE).isin(QUARANTINED, LOST)).select(
-        *ORIGIN,
-        key_text(entity).alias("key"),
-        F.when(F.col(FATE) == QUARANTINED, "error").otherwise("info").alias("severity"),
-        held_reasons().alias("reasons"),
-    )
-    records = []
-    for source in domain.feeds(entity.entity):
-        name = domain.bronze_name(source.source, entity.entity)
-        bronze = read(f"bronze.{name}")
-        if bronze is not None:
-            fields = [c for c in bronze.columns if not c.startswith("_") or c == "_rescued"]
-            found = bronze.select("_file_hash", "_row", F.struct(*fields).alias("_fields")).join(
-                F.broadcast(marked) if count < FEW else marked, ["_file_hash", "_row"]
+        Raises GateError when the entity's contract says so.
+        """
+        action = self.entity.drift.type
+        events = tuple(
+            DriftEvent("type", file.file, arrivals.source, self.step.name, column, action)
+            for arrivals in self.arrived
+            for file in arrivals.files
+            if file.file_hash in arrivals.new or self.before is None
+            for column in self.entity.columns
+            if census.by_file.get((file.file_hash, self.entity.reason(column, "bad")), 0)
+            > MOST * file.rows
+        )
+        if events and action == "fail":
+            raise GateError(
+                f"{self.step.table}: {'; '.join(event.words for event in events)}. The table stays as "
+                "it was, as `drift: {type: fail}` says. Correct the formats in the source file, or "
+                "deliver the file again under the same name."
             )
-            record = F.to_json("_fields", {"ignoreNullFields": "false"}).alias("record")
-            records.append(found.select(*ORIGIN, "key", "severity", "reasons", record))
-    return reduce(DataFrame.unionByName, records)
+        return events
+
+    def guard(self, census: Census, rows: DataFrame) -> None:
+        """Raise GateError when more keys than allowed would no longer hold."""
+        old = self.read(self.step.table) if self.same_shape and census.lost else None
+        if old is None or self.run.confirm_deletes:
+            return
+        there = old.where(live(self.entity)).count()
+        allowed = self.entity.max_deleted * there
+        if census.lost <= allowed:
+            return
+        lost = fates.deleted_keys(rows, self.entity)
+        if lost > allowed:
+            raise GateError(
+                f"{self.step.table}: the new files would delete {lost:,} of {there:,} keys, more "
+                f"than the {self.entity.max_deleted:.0%} that `max_deleted` allows. The table stays "
+                "as it was. If a delivery is incomplete, deliver it again under the same name; if "
+                "it is right, run again with --confirm-deletes."
+            )
+
+    def count(self, rows: DataFrame, touched: DataFrame | None) -> Census:
+        """The census, with the rows of replaced files, checked against the files' own counts."""
+        census = fates.count(rows)
+        for arrivals in self.arrived:
+            looked_at = None if touched is None else arrivals.new | arrivals.again
+            for file in arrivals.files:
+                replaced = file.file_hash in arrivals.extracts.replaced
+                if replaced and (looked_at is None or file.file_hash in looked_at):
+                    origin = (arrivals.source, file.file, file.file_hash)
+                    census.add(origin, fates.REPLACED, file.rows)
+        files = [
+            file
+            for a in self.arrived
+            for file in a.files
+            if touched is None or file.file_hash in a.new
+        ]
+        ledger.check_census(self.step.table, census, files)
+        if touched is None:
+            bronze = [frame for a in self.arrived if (frame := self.read(a.table)) is not None]
+            ledger.check_total(self.step.table, census, sum(frame.count() for frame in bronze))
+        return census
+
+    def hold(self, rows: DataFrame, touched: DataFrame | None) -> Moves:
+        """Bring the quarantine table up to date; it is written before silver, whose commit says
+        that both are done."""
+        table = f"quarantine.{self.step.name}"
+        old = self.read(table)
+        if old is not None and not set(quarantine.COLUMNS) <= set(old.columns):
+            old = None  # made by an earlier version of this suite: made anew
+        if old is not None and touched is not None:
+            keys = touched.select(F.col(KEY).alias("key"))
+            old = old.join(F.broadcast(keys), "key", "left_semi")
+        now = datetime.now(timezone.utc)
+        found = quarantine.against(rows, old, now)
+        if old is not None:
+            found = self.writer.put_aside(found, table, self.run.run_id)
+        moves = quarantine.counted(found)
+        if not moves.total:
+            return moves
+        whole = quarantine.recorded(found, self.domain, self.entity, self.read, moves.files)
+        if old is None:
+            private = ["key", "refers_to", "record"]
+            self.writer.create(table, whole.drop(DELETE), self.meta, private=private)
+        elif moves.total == moves.added:
+            self.writer.append(table, whole.drop(DELETE), self.meta)
+        else:
+            self.writer.apply(table, whole, quarantine.ROW, self.meta)
+        return moves
+
+    def write(self, rows: DataFrame, census: Census) -> None:
+        """Write the silver rows that changed; a mark when none did."""
+        table, exists = self.step.table, self.same_shape
+        if exists and not census.changes:
+            assert self.state is not None
+            self.writer.mark(table, self.state.kept(**self.meta))
+            return
+        names = fates.columns(self.entity)
+        good = rows.where(F.col(FATE).isin(INSERTED, UPDATED, REMOVED))
+        if not exists:
+            self.create(good.select(*names))
+        elif census.changes == census.total(INSERTED):
+            self.writer.append(table, self._placed(good.select(*names)), self.meta)
+        else:
+            changed = good.select(*names, (F.col(FATE) == REMOVED).alias(DELETE))
+            self.writer.apply(table, changed, table_key(self.entity), self.meta, self._within(good))
+        ledger.check_commit(self.writer, table, census)
+
+    def create(self, rows: DataFrame) -> None:
+        """Make the silver table of these rows."""
+        entity = self.entity
+        private = [*entity.phi, *fates.private_originals(entity)]
+        self.writer.create(
+            self.step.table,
+            self._placed(rows),
+            self.meta,
+            partition_by=entity.partition_by,
+            private=private,
+        )
+
+    def _placed(self, rows: DataFrame) -> DataFrame:
+        """One file per partition and write."""
+        return rows.repartition(*self.entity.partition_by) if self.entity.partition_by else rows
+
+    def _within(self, rows: DataFrame) -> dict[str, list[Any]]:
+        """The partitions in which the rows to be changed lie."""
+        changed = rows.where(F.col(FATE) != INSERTED)
+        within = {}
+        for name in self.entity.partition_by:
+            found = changed.select(f"{WAS}{name}").distinct().collect()
+            within[name] = [row[0] for row in found]
+        return within
 
 
-def key_text(entity: Entity) -> Column:
-    """The key's parts as one text, empty when all are NULL."""
-    return F.array_join(F.array(*[F.col(name).cast("string") for name in entity.key]), "|")
+def build(build: Build, ahead: DataFrame | None = None, retry: bool = False) -> Built:
+    """Bring the table and its quarantine up to date, looking only at keys that were touched.
 
-
-def held_reasons() -> Column:
-    """The reasons of a row that is not in silver."""
-    return F.when(F.col(FATE) == QUARANTINED, F.array_sort(ERRORS)).otherwise(
-        F.array(F.lit(SUPERSEDED))
-    )
-
-
-def census(rows: DataFrame, entity: Entity, existing: DataFrame | None) -> Census:
-    """Count every row's fate against the silver table as it is; one pass over the rows.
-
-    It decides what has to be written, so it replaces the MERGE of a run in which nothing changed.
+    `ahead` are the spoken rows when they were already put aside. Raises BalanceError when a row has
+    no fate, GateError when too many keys would be deleted; then nothing was written.
     """
-    compared = columns(entity)
-    fate: Column = F.when(F.col(FATE) == ACCEPTED, "inserted").otherwise(F.col(FATE))
-    if existing is not None:
-        old = existing.select(
-            *[F.col(k).alias(f"_key_{k}") for k in entity.key],
-            F.struct(*[c for c in compared if c not in entity.key]).alias("_old"),
-        )
-        same_key = [F.col(k).eqNullSafe(F.col(f"_key_{k}")) for k in entity.key]
-        rows = rows.join(old, [*same_key, F.col(FATE) == ACCEPTED], "left")
-        new = F.struct(*[c for c in compared if c not in entity.key])
-        fate = (
-            F.when(F.col(FATE) != ACCEPTED, F.col(FATE))
-            .when(F.col("_old").isNull(), "inserted")
-            .when(new.eqNullSafe(F.col("_old")), "unchanged")
-            .otherwise("updated")
-        )
-    held_back = F.col(FATE).isin(QUARANTINED, LOST)
-    mark = F.xxhash64("_file_hash", "_row", F.to_json(held_reasons()))
-    grouped = (
-        rows.select(
-            "_source",
-            "_file",
-            "_file_hash",
-            fate.alias("fate"),
-            F.when(F.col(FATE) == QUARANTINED, F.array_sort(ERRORS))
-            .when(F.col(FATE) == ACCEPTED, F.array_sort(WARNINGS))
-            .otherwise(F.array())
-            .alias("because"),
-            F.when(held_back, mark).alias("mark"),
-        )
-        .groupBy("_source", "_file", "_file_hash", "fate", "because")
-        .agg(F.count(F.lit(1)).alias("n"), F.bit_xor("mark").alias("mark"))
-        .collect()
-    )
-    result = Census()
-    digest = 0
-    for row in grouped:
-        counts = result.fates.setdefault((row["_source"], row["_file"], row["_file_hash"]), {})
-        counts[row["fate"]] = counts.get(row["fate"], 0) + row["n"]
-        for reason in row["because"]:
-            result.reasons[reason] = result.reasons.get(reason, 0) + row["n"]
-        digest ^= row["mark"] or 0
-        if row["fate"] in (QUARANTINED, LOST):
-            result.held += row["n"]
-    result.digest = f"{result.held}:{digest & (2**64 - 1):016x}"
-    if existing is not None:
-        result.removed = existing.count() - result.total("updated") - result.total("unchanged")
-    return result
+    touched = None if ahead is not None else build.touched(retry)
+    rows = ahead if ahead is not None else build.spoken(touched)
+    if rows is None:
+        if not build.same_shape:
+            build.create(fates.empty(build.writer.spark, build.entity))
+        else:
+            assert build.state is not None
+            build.writer.mark(build.step.table, build.state.kept(**build.meta))
+        return Built(delivered=False)
+    rows = build.compared(rows, touched)
+    census = build.count(rows, touched)
+    drift = build.drift(census)
+    build.guard(census, rows)
+    moves = build.hold(rows, touched)
+    build.write(rows, census)
+    return Built(census, moves, drift, touched is None)

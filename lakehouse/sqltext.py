@@ -25,3 +25,19 @@ def tables_in(select: exp.Expr) -> set[str]:
         for table in select.find_all(exp.Table)
     }
     return {name for name in names if name not in ctes and name}
+
+
+def row_wise(sql: str) -> bool:
+    """Whether each row that a query gives is made of single rows of its tables.
+
+    A window must stay within a partition; groups, limits and distinct rows look further.
+    """
+    tree = sqlglot.parse_one(sql, read="spark")
+    if any(tree.find_all(exp.Group, exp.Limit, exp.Distinct, exp.Having)):
+        return False
+    if any(union.args.get("distinct") for union in tree.find_all(exp.SetOperation)):
+        return False
+    windows = list(tree.find_all(exp.Window))
+    inside = {id(part) for window in windows for part in window.find_all(exp.AggFunc)}
+    alone = [part for part in tree.find_all(exp.AggFunc) if id(part) not in inside]
+    return not alone and all(window.args.get("partition_by") for window in windows)

@@ -92,9 +92,16 @@ class Tables:
         """Folder, readable by Python and Spark, where a run keeps rows of a table for a while."""
         return self.scratch / re.sub(r"\W", "", run_id) / table
 
-    def clear(self, run_id: str) -> None:
-        """Remove everything that a run kept aside."""
-        shutil.rmtree(self.scratch / re.sub(r"\W", "", run_id), ignore_errors=True)
+    def clear(self, run_id: str | None = None) -> None:
+        """Remove what a run kept aside, or all that killed runs left where only one can run."""
+        if run_id is not None:
+            shutil.rmtree(self.scratch / re.sub(r"\W", "", run_id), ignore_errors=True)
+        elif self.catalog is None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def lock_file(self) -> Path | None:
+        """File that a run locks, where tables are folders; else None."""
+        return None if self.catalog else self.warehouse / ".lakehouse.lock"
 
     def check_writable(self) -> None:
         """Raise StorageError when the warehouse's disk refuses or is full."""

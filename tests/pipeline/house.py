@@ -32,7 +32,7 @@ class House:
             business_date=BUSINESS_DATE,
             only=only,
         )
-        return execute(self.spark, settings, layers or ("bronze", "silver", "gold"))
+        return execute(lambda: self.spark, settings, layers or ("bronze", "silver", "gold"))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self.spark.sql(sql).collect()]

@@ -1,4 +1,4 @@
-"""The pipeline against the generator's answer key: fates, reasons, warnings and all 13 views.
+"""The pipeline against the generator's answer key: fates, reasons, warnings, versions, 13 views.
 
 The key is computed by the generator in plain Python from what it planted, never by the engine.
 """
@@ -19,6 +19,7 @@ from lakehouse.contracts import Domain
 from tests.pipeline.house import House
 
 ENTITIES = ("patients", "doctors", "visits", "treatments")
+VERSIONED = {"patients": "patient_id", "doctors": "doctor_id"}
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,11 @@ def check_silver(house: House, answers: Path) -> None:
         assert reasons(house, entity) == counts[entity]["reasons"], entity
         assert warnings(house, entity) == counts[entity]["warnings"], entity
     check_rows(house, answers)
+    check_versions(house, answers)
 
 
 def counted(house: House, entity: str) -> dict[str, int]:
+    """Rows by fate; a versioned table has an accepted row for each version."""
     held = dict(house.rows(f"select severity, count(*) from quarantine.{entity} group by severity"))
     return {
         "accepted": house.rows(f"select count(*) from silver.{entity}")[0][0],
@@ -83,26 +86,56 @@ def warnings(house: House, entity: str) -> dict[str, int]:
 
 
 def check_rows(house: House, answers: Path) -> None:
-    """Each held row is the very record that the key names, for the very same reasons."""
-    with (answers / "rows.csv").open(encoding="utf-8", newline="") as file:
-        key = {
-            (row["entity"], row["file"], int(row["row"])): row["reasons"]
-            for row in csv.DictReader(file)
-            if row["fate"] == "quarantined"
-        }
-    found = {
-        (entity, file.rpartition("/")[2], row): "|".join(because)
-        for entity in ENTITIES
-        for file, row, because in house.rows(
-            f"select _file, _row, reasons from quarantine.{entity} where severity = 'error'"
-        )
+    """Each row that is not accepted is the one that the key names, with its fate and reasons."""
+    key = {
+        (row["entity"], row["file"], int(row["row"])): (row["fate"], row["reasons"])
+        for row in sheet(answers / "rows.csv")
     }
+    found = {row: fate for e in ENTITIES for row, fate in fates(house, e) if fate[0] != "accepted"}
     assert found == key
 
 
-def check_view(house: House, path: Path) -> None:
+def fates(house: House, entity: str) -> list[tuple[tuple[str, str, int], tuple[str, str]]]:
+    """Every bronze row and what became of it; what stands nowhere is a duplicate."""
+    rows = house.rows(
+        f"""select _file, _row, coalesce(fate, 'duplicate'), coalesce(because, '')
+        from bronze.{entity} left join (
+            select _file, _row, 'accepted' as fate, '' as because from silver.{entity}
+            union all
+            select _file, _row,
+                if(severity = 'error', 'quarantined', 'superseded'),
+                if(severity = 'error', array_join(reasons, '|'), '')
+            from quarantine.{entity}
+        ) using (_file, _row)"""
+    )
+    return [((entity, file.rpartition("/")[2], row), (fate, why)) for file, row, fate, why in rows]
+
+
+def check_versions(house: House, answers: Path) -> None:
+    """People who changed have the versions that the key tells, all others one that is current."""
+    key = [tuple(row.values()) for row in sheet(answers / "versions.csv")]
+    for entity, column in VERSIONED.items():
+        found = house.rows(
+            f"""select '{entity}', {column}, string(date(valid_from)),
+                coalesce(string(date(valid_to)), ''), string(is_current)
+            from (select *, count(*) over (partition by {column}) as versions from silver.{entity})
+            where versions > 1 or not is_current"""
+        )
+        assert sorted(found) == sorted(version for version in key if version[0] == entity)
+        days = house.rows(
+            f"""select distinct date(valid_from) = date(_delivered_at), valid_to is null
+            from silver.{entity} where is_current"""
+        )
+        assert days == [(True, True)]
+
+
+def sheet(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        expected = list(csv.DictReader(file))
+        return list(csv.DictReader(file))
+
+
+def check_view(house: House, path: Path) -> None:
+    expected = sheet(path)
     columns = ", ".join(f"`{name}`" for name in expected[0])
     found = house.rows(f"select {columns} from gold.{path.stem}")
     estimates = {
@@ -176,7 +209,8 @@ def test_no_value_of_a_private_column_stands_in_a_log(
 def test_ledger_balances(house: House, first: dict[str, int]) -> None:
     out = house.rows(
         """select file, rows,
-               inserted + updated + unchanged + duplicate + superseded + quarantined as placed
+            inserted + updated + unchanged + duplicate + superseded + quarantined + replaced
+                as placed
         from ops.row_ledger"""
     )
     assert out

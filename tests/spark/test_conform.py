@@ -9,8 +9,10 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import SparkSession
 
+from lakehouse.conform import conformed
 from lakehouse.contracts import Domain
-from tests.spark.rows import Cases, conform
+from lakehouse.landing import bronze_columns
+from tests.spark.rows import DAY, Cases, bronze, conform
 
 FIFTH = date(2024, 1, 5)
 
@@ -152,6 +154,18 @@ BIRTHS = [
     ("n/a", None, None, []),
     (None, None, None, []),
 ]
+# A visit's answer as it was rescued, before `follow_up_required` was declared.
+LATE = [
+    ('{"follow_up_required": "yes"}', True),
+    ('{"Note": "no", " Follow-Up  REQUIRED? ": "yes"}', True),
+    ('{"Follow Up Required": "no", "follow-up required": "yes"}', False),
+    ('{"_original": ["e\u0301"], "Follow Up Required": "no"}', False),
+    ('{"Follow Up Required": null}', None),
+    ('{"Follow Up Required": ""}', None),
+    ('{"Follow Up": "yes", "required": "yes"}', None),
+    ('{"_follow_up_required": ["yes"]}', None),
+    (None, None),
+]
 
 
 def patient(**fields: str | None) -> dict[str, str | None]:
@@ -195,6 +209,9 @@ def visits(spark: SparkSession, hospital: Domain) -> Cases:
     cases: Mapping[str, dict[str, str | None]] = {
         **{f"follow-up {text!r}": visit(follow_up_required=text) for text, *_ in BOOLEANS},
         **{f"date {text!r}": visit(visit_date=text) for text, *_ in DATES},
+        **{f"late {text!r}": visit(_rescued=text) for text, _ in LATE},
+        "late and not": visit(follow_up_required="no", _rescued=LATE[0][0]),
+        "late and empty": visit(follow_up_required="", _rescued=LATE[0][0]),
         "ids": visit(visit_id=" v-7 ", patient_id="p2", doctor_id="\td3"),
         "ragged": visit(_rescued='{"_ragged": ["V1", "P1"]}'),
         "extra column": visit(_rescued='{"colour": "red"}'),
@@ -342,6 +359,49 @@ def test_a_row_with_too_many_or_too_few_fields_is_held_back(visits: Cases) -> No
 
 def test_a_column_nobody_declared_does_no_harm(visits: Cases) -> None:
     assert visits["extra column"]["_errors"] == []
+
+
+@pytest.mark.parametrize(("text", "value"), LATE)
+def test_a_column_declared_later_has_the_values_that_were_rescued(
+    visits: Cases, text: str | None, value: bool | None
+) -> None:
+    row = visits[f"late {text!r}"]
+    assert (row["follow_up_required"], row["_errors"], row["_warnings"]) == (value, [], [])
+
+
+def test_a_value_that_was_delivered_counts_more_than_a_rescued_one(visits: Cases) -> None:
+    assert visits["late and not"]["follow_up_required"] is False
+    assert visits["late and empty"]["follow_up_required"] is None
+
+
+def test_a_column_that_bronze_never_had_is_rescued_under_each_of_its_names(
+    spark: SparkSession, hospital: Domain
+) -> None:
+    seed = hospital.sources["seed"]
+    file = seed.files["visits"]
+    names = ("follow_up_required", "Return visit?", "Grö\u00dfe")
+    mapping = file.columns["follow_up_required"].model_copy(update={"from_": names})
+    columns = {**file.columns, "follow_up_required": mapping}
+    file = file.model_copy(update={"columns": columns})
+    source = seed.model_copy(update={"files": {**seed.files, "visits": file}})
+    fields = [field for field in bronze_columns(file) if field != "follow_up_required"]
+    cases = {
+        "alias": visit(_rescued='{"RETURN VISIT": "yes"}'),
+        "other script": visit(_rescued='{"GRÖ\u00dfE": "yes"}'),
+        "own name first": visit(_rescued='{"Return visit?": "yes", "Follow up required": "no"}'),
+        "none": visit(_rescued='{"Note": "yes"}'),
+        "nothing": visit(),
+    }
+    rows = conformed(
+        bronze(spark, fields, cases), hospital, source, hospital.entities["visits"], DAY
+    ).collect()
+    assert {row["_file"]: row["follow_up_required"] for row in rows} == {
+        "alias": True,
+        "other script": True,
+        "own name first": False,
+        "none": None,
+        "nothing": None,
+    }
 
 
 def test_every_reason_of_a_row_is_listed_once(visits: Cases) -> None:

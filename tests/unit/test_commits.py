@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from lakehouse import commits
-from lakehouse.commits import State
+from lakehouse.commits import Point, State
 from lakehouse.config import Environment, Run
+from lakehouse.errors import StorageError
 from lakehouse.tables import Tables
 
 TABLE = "gold.thing"
 WRITE = "WRITE"
+INPUT = Point(3, "r0")
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def commit(tables: Tables, version: int, operation: str, meta: object = None, **
 
 def ours(run_id: str = "r1", **more: Any) -> dict[str, Any]:
     """What a commit of ours says."""
-    return commits.metadata(run_id, "abc", {"silver.thing": 3}, **more)
+    return commits.metadata(run_id, "abc", {"silver.thing": INPUT}, **more)
 
 
 def state(tables: Tables) -> State:
@@ -74,7 +76,7 @@ def test_metadata_says_run_definition_and_inputs_and_is_marked_ours() -> None:
         commits.MARK: 1,
         "run_id": "r7",
         "definition": "abc",
-        "inputs": {"silver.thing": 3},
+        "inputs": {"silver.thing": [3, "r0"]},
         "business_date": "2025-06-30",
     }
 
@@ -92,8 +94,8 @@ def test_our_newest_commit_is_the_state(tables: Tables) -> None:
     commit(tables, 0, WRITE, ours("r1"))
     commit(tables, 1, "MERGE", ours("r2"), operationMetrics={"numTargetRowsInserted": "4"})
     found = state(tables)
-    assert (found.version, found.content) == (1, 1)
-    assert found.meta["run_id"] == "r2"
+    assert (found.version, found.content) == (1, Point(1, "r2"))
+    assert found.inputs == {"silver.thing": INPUT}
     assert found.metrics == {"numTargetRowsInserted": "4"}
 
 
@@ -111,7 +113,7 @@ def test_upkeep_by_others_does_not_hide_our_commit(tables: Tables, top: tuple[st
     for version, operation in enumerate(top, start=1):
         commit(tables, version, operation)
     found = state(tables)
-    assert (found.version, found.content) == (len(top), 0)
+    assert (found.version, found.content) == (len(top), Point(0, "r1"))
     assert found.meta["run_id"] == "r1"
 
 
@@ -134,7 +136,7 @@ def test_rows_changed_by_others_make_the_table_one_we_know_nothing_of(
 ) -> None:
     commit(tables, 0, WRITE, ours("r1"))
     commit(tables, 1, operation)
-    assert state(tables) == State(version=1, content=1, written_at=1000)
+    assert state(tables) == State(version=1, content=Point(1, ""), written_at=1000)
 
 
 def test_rows_changed_by_others_below_upkeep_are_seen(tables: Tables) -> None:
@@ -142,8 +144,8 @@ def test_rows_changed_by_others_below_upkeep_are_seen(tables: Tables) -> None:
     commit(tables, 1, "DELETE")
     commit(tables, 2, "OPTIMIZE")
     found = state(tables)
-    assert found.meta == {}
-    assert found.content == found.version == 2
+    assert found.meta == found.inputs == {}
+    assert (found.version, found.content) == (2, Point(2, ""))
 
 
 def test_rows_changed_by_others_before_our_commit_do_not_matter(tables: Tables) -> None:
@@ -161,14 +163,17 @@ def test_metadata_of_others_is_not_taken_for_ours(tables: Tables, meta: str) -> 
     assert state(tables).meta == {}
 
 
-def test_a_commit_that_changed_no_row_keeps_the_content_version(tables: Tables) -> None:
+def test_a_commit_that_changed_no_row_keeps_the_content(tables: Tables) -> None:
     commit(tables, 4, "MERGE", ours("r1"))
-    commit(tables, 5, "OPTIMIZE", ours("r1", content_version=4))
-    found = state(tables)
-    assert (found.version, found.content) == (5, 4)
-    commit(tables, 6, WRITE, ours("r2", content_version=4))
+    meta = state(tables).kept(**ours("r2"))
+    assert meta == ours("r2", content=[4, "r1"])
+    commit(tables, 5, "SET TBLPROPERTIES", meta)
+    assert (state(tables).version, state(tables).content) == (5, Point(4, "r1"))
+    commit(tables, 6, "OPTIMIZE", state(tables).kept(**state(tables).meta))
     commit(tables, 7, "OPTIMIZE")
-    assert (state(tables).version, state(tables).content) == (7, 4)
+    found = state(tables)
+    assert (found.version, found.content) == (7, Point(4, "r1"))
+    assert found.meta["run_id"] == "r2"
 
 
 def test_a_log_whose_oldest_commits_are_gone_is_read_from_its_newest(tables: Tables) -> None:
@@ -178,12 +183,12 @@ def test_a_log_whose_oldest_commits_are_gone_is_read_from_its_newest(tables: Tab
     (log(tables) / f"{110:020}.checkpoint.parquet").touch()
     (log(tables) / "_last_checkpoint").write_text("{}", encoding="utf-8")
     found = state(tables)
-    assert (found.version, found.content, found.meta["run_id"]) == (119, 118, "r7")
+    assert (found.version, found.content) == (119, Point(118, "r7"))
 
 
 def test_only_upkeep_left_in_the_log_is_a_table_we_know_nothing_of(tables: Tables) -> None:
     commit(tables, 118, "OPTIMIZE")
-    assert state(tables) == State(version=118, content=118, written_at=118_000)
+    assert state(tables) == State(version=118, content=Point(118, ""), written_at=118_000)
 
 
 def test_versions_are_ordered_as_numbers(tables: Tables) -> None:
@@ -231,3 +236,107 @@ def test_a_blank_line_in_a_commit_is_no_crash(tables: Tables) -> None:
     path = log(tables) / f"{0:020}.json"
     path.write_text("\n" + path.read_text(encoding="utf-8") + "\n\n", encoding="utf-8")
     assert state(tables).meta["run_id"] == "r1"
+
+
+def test_a_damaged_commit_is_told_with_its_file_and_a_remedy(tables: Tables) -> None:
+    commit(tables, 0, WRITE, ours("r1"))
+    (log(tables) / f"{1:020}.json").write_text('{"commitInfo": {', encoding="utf-8")
+    with pytest.raises(StorageError, match=rf"^{TABLE}: .*{1:020}\.json .*damaged"):
+        commits.state(None, tables, TABLE)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "rows"),
+    [
+        ({}, 0),
+        ({"numOutputRows": "7"}, 7),
+        (
+            {
+                "numTargetRowsInserted": "1",
+                "numTargetRowsUpdated": "2",
+                "numTargetRowsDeleted": "4",
+                "numOutputRows": "99",
+            },
+            7,
+        ),
+    ],
+)
+def test_a_commit_counts_the_rows_it_changed(
+    tables: Tables, metrics: dict[str, str], rows: int
+) -> None:
+    commit(tables, 0, "MERGE", ours("r1"), operationMetrics=metrics)
+    assert [commit.rows for commit in commits.log(None, tables, TABLE)] == [rows]
+
+
+# -- what came after a point -----------------------------------------------------------------------
+
+
+def since(tables: Tables, version: int, run_id: str = "r1") -> list[int] | None:
+    """Versions of the commits after a point, None when they cannot be told."""
+    found = commits.since(None, tables, TABLE, Point(version, run_id))
+    return None if found is None else [commit.version for commit in found]
+
+
+@pytest.fixture
+def grown(tables: Tables) -> Tables:
+    """A table made by r1, with rows added by r2 and r4 and looked at by r3."""
+    commit(tables, 0, "CREATE OR REPLACE TABLE AS SELECT", ours("r1"))
+    commit(tables, 1, WRITE, ours("r2"))
+    commit(tables, 2, "SET TBLPROPERTIES", state(tables).kept(**ours("r3")))
+    commit(tables, 3, "MERGE", ours("r4"))
+    commit(tables, 4, "OPTIMIZE")
+    return tables
+
+
+def test_the_commits_that_changed_rows_come_oldest_first(grown: Tables) -> None:
+    assert since(grown, 0) == [1, 3]
+    assert since(grown, 1, "r2") == [3]
+
+
+def test_nothing_came_after_the_newest_content(grown: Tables) -> None:
+    assert state(grown).content == Point(3, "r4")
+    assert since(grown, 3, "r4") == []
+
+
+def test_a_point_of_a_table_that_was_made_in_its_place_is_not_known(grown: Tables) -> None:
+    assert since(grown, 0, "another") is None
+    assert since(grown, 0, "") is None
+
+
+def test_a_point_that_the_log_has_not_reached_or_no_longer_holds_is_not_known(
+    grown: Tables,
+) -> None:
+    assert since(grown, 9) is None
+    (log(grown) / f"{0:020}.json").unlink()
+    assert since(grown, 0) is None
+    assert since(grown, 1, "r2") == [3]
+
+
+def test_of_a_table_that_is_not_there_no_point_is_known(tables: Tables) -> None:
+    assert since(tables, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "meta"),
+    [
+        ("CREATE OR REPLACE TABLE AS SELECT", ours("r5")),
+        ("RESTORE", ours("r5")),
+        (WRITE, None),
+        ("DELETE", None),
+    ],
+    ids=["made anew by us", "restored", "others wrote", "others deleted"],
+)
+def test_rows_changed_in_a_way_that_no_feed_tells_ask_for_a_rebuild(
+    grown: Tables, operation: str, meta: dict[str, Any] | None
+) -> None:
+    commit(grown, 5, operation, meta)
+    assert since(grown, 3, "r4") is None
+    if meta:
+        assert since(grown, 5, "r5") == []
+
+
+def test_what_others_did_before_the_point_does_not_matter(tables: Tables) -> None:
+    commit(tables, 0, "DELETE")
+    commit(tables, 1, WRITE, ours("r1"))
+    commit(tables, 2, WRITE, ours("r2"))
+    assert since(tables, 1) == [2]

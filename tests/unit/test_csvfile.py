@@ -306,6 +306,17 @@ def test_every_header_gets_a_name_of_its_own(header: list[str], names: list[str]
     assert csvfile.header_names(header) == names
 
 
+def test_a_header_is_composed_so_that_it_equals_what_is_declared(tmp_path: Path) -> None:
+    path = written(tmp_path, "Gro\u0308\u00dfe,b\n1,x\n")
+    assert csvfile.header_of(path, "utf-8", ",") == ["Gr\u00f6\u00dfe", "b"]
+
+
+def test_a_header_of_a_hundred_thousand_columns_takes_no_long_time() -> None:
+    names = csvfile.header_names(["a"] * 50_000 + [""] * 50_000)
+    assert names[49_999] == "a__50000"
+    assert len(set(names)) == 100_000
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_names_of_headers_are_distinct_whatever_they_are(seed: int) -> None:
     rng = random.Random(seed)
@@ -388,6 +399,15 @@ def test_originals_of_two_columns_of_a_row_are_both_kept(tmp_path: Path) -> None
     assert result.rescued == [{"_original": ["e\u0301", "o\u0308"]}]
 
 
+def test_undeclared_columns_are_composed_like_the_declared_ones(tmp_path: Path) -> None:
+    """They can be declared later: what was rescued becomes the column's value then."""
+    shape = layout(width=3, positions=(0, 2), extras=(("Note", 1),))
+    result = taken(written(tmp_path, "a,Note,b\ne\u0301,o\u0308,u\u0308\n"), shape)
+    assert result.records == [("\u00e9", "\u00fc")]
+    originals = ["e\u0301", "o\u0308", "u\u0308"]
+    assert result.rescued == [{"_original": originals, "Note": "\u00f6"}]
+
+
 # -- fingerprints and layouts ----------------------------------------------------------------------
 
 
@@ -451,12 +471,12 @@ def broken(rng: random.Random, text: str) -> bytes:
     return data
 
 
-def raw_records(path: Path, encoding: str) -> list[list[str]]:
+def raw_records(path: Path, encoding: str, delimiter: str = ",") -> list[list[str]]:
     """The records as Python's csv module reads them, less blank ones and the header."""
     data = path.read_bytes()
     data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     text = data.decode(encoding).replace("\0", "\u2400")
-    records = csv.reader(io.StringIO(text, newline=""))
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     return [r for r in records if r and (len(r) > 1 or r[0].strip())][1:]
 
 

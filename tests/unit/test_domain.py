@@ -194,6 +194,18 @@ PLANTED = {
     "zorder_by a column with a PHI class": (
         "gold/dim_patients.sql", "zorder_by: []", "zorder_by: [country]", "zorder_by:", "`country` has a PHI class",
     ),
+    "gold reads ended versions": (
+        "gold/dim_doctors.sql", "    where is_current\n", "", "reads:", "reads every version of silver.doctors, also ended ones: say `where is_current` or join on valid_from and valid_to",
+    ),
+    "gold reads deleted rows": (
+        "gold/fact_treatments.sql", "where treatments._deleted_on is null\n", "", "reads:", "also reads deleted rows of silver.treatments: say `where _deleted_on is null`",
+    ),
+    "gold reads ended versions of one of two tables": (
+        "gold/dim_visits.sql", "nullif(valid_from, min(valid_from) over (partition by doctor_id))", "cast(null as date)", "reads:", "reads every version of silver.doctors",
+    ),
+    "gold reads deleted rows of a table that it joins to versions": (
+        "gold/dim_visits.sql", "    where visits._deleted_on is null\n", "", "reads:", "also reads deleted rows of silver.visits",
+    ),
     "bad SQL in gold": (
         "gold/follow_up_summary.sql", "group by department", "group bye department)", "group bye department)", "not valid SQL",
     ),
@@ -261,6 +273,34 @@ def test_references_in_a_circle_are_reported(conf: Path) -> None:
     assert "visits" in message.partition("in a circle")[2]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("where is_current", "where is_current = true"),
+        ("where is_current", "where date '2025-01-01' >= valid_from"),
+        ("from silver.doctors\n    where is_current", "from silver.doctors as d\n    where d.Is_Current"),
+        ("from silver.doctors\n    where is_current", "from silver.doctors\n    where doctors.is_current"),
+    ],
+)  # fmt: skip
+def test_gold_may_choose_the_versions_in_any_way(conf: Path, old: str, new: str) -> None:
+    plant(conf / "hospital" / "gold" / "dim_doctors.sql", old, new)
+    assert domains.load(conf, "hospital").gold["dim_doctors"]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        "from silver.doctors as d left join codes.departments as c on c.is_current",
+        "from silver.doctors where doctor_id in (select code from codes.departments where is_current)",
+    ],
+)
+def test_choosing_rows_of_another_table_is_not_enough(conf: Path, new: str) -> None:
+    path = conf / "hospital" / "gold" / "dim_doctors.sql"
+    plant(path, "reads: [silver.doctors]", "reads: [silver.doctors, codes.departments]")
+    plant(path, "from silver.doctors\n    where is_current", new)
+    assert f"dim_doctors.sql:{line_of(path, 'reads:')}: reads every version" in failure(conf)
+
+
 def test_gold_tables_that_read_each_other_are_reported(conf: Path) -> None:
     gold = conf / "hospital" / "gold"
     plant(gold / "dim_doctors.sql", "from silver.doctors", "from gold.doctor_performance")
@@ -322,7 +362,7 @@ def test_a_gold_file_that_is_not_utf8_is_a_problem_and_no_crash(conf: Path) -> N
 
 
 def test_one_wrong_gold_header_is_one_problem(conf: Path) -> None:
-    plant(conf / "hospital" / "gold" / "dim_visits.sql", "version: 1", "version: 1\nx: 2")
+    plant(conf / "hospital" / "gold" / "dim_visits.sql", "version: 2", "version: 2\nx: 2")
     assert len(failure(conf).splitlines()) == 2, failure(conf)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse import domain as domains
-from lakehouse import plan
-from lakehouse.commits import State, metadata
+from lakehouse import commits, plan
+from lakehouse.commits import Commit, Point, State, metadata
 from lakehouse.config import Environment, Run
 from lakehouse.errors import ConfigError
 from lakehouse.plan import Step
@@ -113,6 +113,18 @@ CHANGES: dict[str, tuple[Edit, set[str]]] = {
     ),
     "the order among rivals": (
         ("entities/doctors.yml", "key: [doctor_id]", "key: [doctor_id]\norder_by: [years_experience desc]"),
+        {"silver.doctors"},
+    ),
+    "which columns make a version": (
+        ("entities/doctors.yml", "history: versions", "history: versions\ntrack: [department]"),
+        {"silver.doctors"},
+    ),
+    "that versions are kept": (
+        ("entities/treatments.yml", "key: [treatment_id]", "key: [treatment_id]\nhistory: versions"),
+        {"silver.treatments"},
+    ),
+    "that a source delivers extracts of everything": (
+        ("sources/virajmore.yml", "pattern: doctors*.csv", "pattern: doctors*.csv\n    delivery: full"),
         {"silver.doctors"},
     ),
     "a source's mapping": (
@@ -226,7 +238,8 @@ def test_a_step_is_dated_when_its_declaration_names_the_business_date(
 # -- verdicts --------------------------------------------------------------------------------------
 
 STEP = Step("silver.thing", ("bronze.thing", "silver.parent"), "abc")
-NOW = {"bronze.thing": 4, "silver.parent": 7}
+FOUR = {"numTargetRowsInserted": 0, "numTargetRowsUpdated": 3, "numTargetRowsDeleted": 1}
+NOW = {"bronze.thing": Point(4, "b4"), "silver.parent": Point(7, "s7")}
 
 
 def run(day: str = "2025-06-30") -> Run:
@@ -242,14 +255,15 @@ def run(day: str = "2025-06-30") -> Run:
     )
 
 
-def written(definition: str = "abc", day: str = "2025-06-30", **inputs: int) -> State:
-    """A table of ours, last built from these versions."""
-    versions = {name.replace("__", "."): version for name, version in inputs.items()} or NOW
-    return State(3, 3, 0, metadata("r1", definition, versions, business_date=day))
+def written(definition: str = "abc", day: str = "2025-06-30", **inputs: Point) -> State:
+    """A table of ours, last built from these inputs."""
+    points = {name.replace("__", "."): point for name, point in inputs.items()} or NOW
+    said = metadata("r1", definition, points, business_date=day)
+    return State(3, Point(3, "r1"), 0, said)
 
 
 def status(
-    state: State | None, step: Step = STEP, now: dict[str, int] = NOW, day: str = "2025-06-30"
+    state: State | None, step: Step = STEP, now: dict[str, Point] = NOW, day: str = "2025-06-30"
 ) -> str:
     """`status: reason` of a table in this state."""
     verdict = plan._compare(step, run(day), state, now)
@@ -266,17 +280,47 @@ def test_a_table_with_nothing_changed_is_fresh() -> None:
 
 
 def test_an_input_that_moved_makes_it_stale_and_is_named() -> None:
-    assert status(written(), now={**NOW, "silver.parent": 9}) == "stale: silver.parent 7 → 9"
+    now = {**NOW, "silver.parent": Point(9, "s9")}
+    assert status(written(), now=now) == "stale: silver.parent"
 
 
-def test_an_input_that_came_or_went_makes_it_stale() -> None:
-    assert status(written(bronze__thing=4)) == "stale: silver.parent absent → 7"
-    assert status(written(), now={"bronze.thing": 4}) == "stale: silver.parent 7 → absent"
+def test_every_input_that_came_or_went_is_named() -> None:
+    bronze = {"bronze.thing": NOW["bronze.thing"]}
+    assert status(written(bronze__thing=bronze["bronze.thing"])) == "stale: silver.parent"
+    assert status(written(), now=bronze) == "stale: silver.parent"
+    assert status(written(), now={}) == "stale: bronze.thing, silver.parent"
 
 
 def test_an_input_that_went_back_makes_it_stale() -> None:
     """Its table was dropped and made again."""
-    assert status(written(), now={**NOW, "bronze.thing": 0}) == "stale: bronze.thing 4 → 0"
+    now = {**NOW, "bronze.thing": Point(0, "b0")}
+    assert status(written(), now=now) == "stale: bronze.thing"
+
+
+def test_a_table_made_in_the_place_of_an_input_is_another_one_at_the_same_version() -> None:
+    now = {**NOW, "bronze.thing": Point(4, "other")}
+    assert status(written(), now=now) == "stale: bronze.thing"
+
+
+def test_what_moved_is_told_with_versions_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are told where the input's log can still say them."""
+    then = {"bronze__thing": Point(2, "b2"), "silver__parent": Point(7, "s7")}
+    now = {"bronze.thing": Point(4, "b4"), "silver.parent": Point(9, "s9")}
+    states = {table: State(9, point, 0) for table, point in now.items()}
+    states[STEP.table] = written(codes__x=Point(1, "c1"), **then)
+    feeds = {
+        "silver.parent": [
+            Commit(8, "WRITE", 0, {}, {"numOutputRows": "1200"}),
+            Commit(9, "MERGE", 0, {}, FOUR),
+        ]
+    }
+    monkeypatch.setattr(commits, "state", lambda spark, tables, table: states[table])
+    monkeypatch.setattr(commits, "since", lambda spark, tables, table, point: feeds.get(table))
+    verdict, state, inputs = plan.verdict(None, None, STEP, run())
+    assert (state, inputs) == (states[STEP.table], now)
+    assert verdict.reason == (
+        "bronze.thing 2 → 4, codes.x 1 → absent, silver.parent 7 → 9 (1,204 rows)"
+    )
 
 
 def test_another_definition_makes_it_redefined() -> None:
@@ -284,11 +328,12 @@ def test_another_definition_makes_it_redefined() -> None:
 
 
 def test_rows_changed_by_something_else_make_it_stale() -> None:
-    assert status(State(5, 5, 0)) == "stale: version 5 was written by something else"
+    assert status(State(5, Point(5, ""), 0)) == "stale: version 5 was written by something else"
 
 
 def test_a_definition_that_changed_says_more_than_an_input_that_moved() -> None:
-    assert status(written("xyz"), now={**NOW, "silver.parent": 9}).startswith("redefined: ")
+    now = {**NOW, "silver.parent": Point(9, "s9")}
+    assert status(written("xyz"), now=now).startswith("redefined: ")
 
 
 def test_another_business_date_matters_only_to_what_is_dated() -> None:

@@ -7,7 +7,7 @@ measures:
   avg_cost: "total cost ÷ priced treatments; NULL when nothing is priced"
   patient_count: "distinct patients of the country with at least one visit"
 columns:
-  country: {type: string, is: "ISO 3166-1 alpha-2 code; every country a patient comes from, ZZ when not known"}
+  country: {type: string, is: "ISO 3166-1 alpha-2 code; every country a patient comes from as of today, ZZ when not known"}
   total_cost: {type: "decimal(18,2)", unit: USD, is: "sum of the prices"}
   avg_cost: {type: "decimal(18,2)", unit: USD per priced treatment, is: "mean price"}
   visit_count: {type: bigint, unit: visits, is: "all visits, treated or not"}

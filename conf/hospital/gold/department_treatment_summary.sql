@@ -8,7 +8,7 @@ measures:
   patient_count: "distinct patients with at least one treatment in the department; does not add up over departments"
   doctor_count: "distinct doctors with at least one treatment in the department; the Unknown doctor counts as one"
 columns:
-  department: {type: string, is: "service department of a visit, or the own department of a doctor; kept even without treatments"}
+  department: {type: string, is: "service department of a visit, or the own department of a doctor as of today; kept even without treatments"}
   total_treatments: {type: bigint, unit: treatments, is: "all treatments, priced or not"}
   total_cost: {type: "decimal(18,2)", unit: USD, is: "sum of the prices"}
   avg_cost: {type: "decimal(18,2)", unit: USD per priced treatment, is: "mean price"}

@@ -9,7 +9,7 @@ measures:
 columns:
   doctor_id: {type: string, is: "doctor number; UNK gathers the visits whose doctor is not known"}
   doctor_name: {type: string, is: "name as recorded"}
-  department: {type: string, is: "the doctor's own department"}
+  department: {type: string, is: "the doctor's own department as of today, whichever it was at the visits"}
   total_cost: {type: "decimal(18,2)", unit: USD, is: "sum of the prices"}
   num_treatments: {type: bigint, unit: treatments, is: "all treatments, priced or not"}
   avg_cost: {type: "decimal(18,2)", unit: USD per priced treatment, is: "mean price"}

@@ -17,9 +17,11 @@ columns:
   iso_year: {type: int, is: "ISO year of the visit's week"}
   iso_week: {type: int, phi: quasi, is: "ISO week of the visit, 1 to 53"}
   week_start: {type: date, phi: quasi, is: "Monday of the visit's ISO week"}
+  patient_age_at_visit: {type: int, unit: years, phi: quasi, is: "completed years of the patient at the visit; NULL when not known or outside 0 to 120"}
+  doctor_department_at_visit: {type: string, is: "the doctor's own department at the visit; Unknown when not known"}
 reads: [silver.treatments, gold.dim_visits]
 zorder_by: [treatment_type]
-version: 1
+version: 2
 */
 select
     treatments.treatment_id,
@@ -33,7 +35,10 @@ select
     visits.visit_date,
     visits.iso_year,
     visits.iso_week,
-    visits.week_start
+    visits.week_start,
+    visits.patient_age_at_visit,
+    visits.doctor_department_at_visit
 from silver.treatments as treatments
 inner join gold.dim_visits as visits
     on visits.visit_id = treatments.visit_id
+where treatments._deleted_on is null

@@ -1,13 +1,13 @@
 /*
 kind: view
-question: Which age groups account for the cost of treatment?
+question: Which age groups, by the patients' age today, account for the cost of treatment?
 grain: [age_group]
 measures:
   total_cost: "sum of the prices; 0 when nothing is priced"
   avg_cost: "total cost ÷ priced treatments; NULL when nothing is priced"
   patient_count: "distinct patients of the group with at least one treatment"
 columns:
-  age_group: {type: string, is: "bracket of the patient's age at the extract; every bracket, also without treatments"}
+  age_group: {type: string, is: "bracket of the patient's age as of today, not at the visit; every bracket, also without treatments"}
   sort_order: {type: int, is: "order of the brackets, youngest first and Unknown last"}
   total_cost: {type: "decimal(18,2)", unit: USD, is: "sum of the prices"}
   avg_cost: {type: "decimal(18,2)", unit: USD per priced treatment, is: "mean price"}

@@ -1,0 +1,43 @@
+"""What has to be done to one set of rows so that it becomes another, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+OP = "_op"
+INSERTED, UPDATED, UNCHANGED, REMOVED = "inserted", "updated", "unchanged", "removed"
+
+
+def difference(
+    new: DataFrame, old: DataFrame, key: Iterable[str], more: dict[str, Column] | None = None
+) -> DataFrame:
+    """The new rows, and the old ones that are no more, each with `_op`.
+
+    Compared null-safely on the old rows' columns, which the new ones all have; further columns of
+    the new rows are kept, NULL for removed ones. `more` adds columns, told as `new.x` and `old.x`.
+    """
+    names = old.columns
+    both = (
+        new.withColumn("_here", F.lit(True))
+        .alias("new")
+        .join(
+            old.withColumn("_there", F.lit(True)).alias("old"),
+            [F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in key],
+            "full",
+        )
+    )
+    gone, added = F.col("_here").isNull(), F.col("_there").isNull()
+    mine, theirs = (F.struct(*[F.col(f"{side}.{n}") for n in names]) for side in ("new", "old"))
+    op = (
+        F.when(gone, REMOVED)
+        .when(added, INSERTED)
+        .when(mine.eqNullSafe(theirs), UNCHANGED)
+        .otherwise(UPDATED)
+    )
+    values = [F.when(gone, F.col(f"old.{n}")).otherwise(F.col(f"new.{n}")).alias(n) for n in names]
+    rest = [F.col(f"new.{n}").alias(n) for n in new.columns if n not in names]
+    added_columns = [column.alias(name) for name, column in (more or {}).items()]
+    return both.select(*values, *rest, op.alias(OP), *added_columns)

@@ -1,0 +1,57 @@
+"""What an SQL text says about the rows that it gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lakehouse import domain as domains
+from lakehouse.sqltext import row_wise
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select a, upper(b) as b from t",
+        "/* a header */\nselect a from t where b > 3",
+        "with x as (select a from t) select a from x",
+        "select t.a, u.b from t left join u on u.k = t.k",
+        "select a from t union all select 'UNK' as a",
+        "select a, min(d) over (partition by k) as first from t",
+        "select a from t qualify row_number() over (partition by k order by d) = 1",
+        "select case when a then greatest(b, c) end as d from t",
+    ],
+)
+def test_rows_made_of_single_rows(sql: str) -> None:
+    assert row_wise(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select k, count(*) as n from t group by k",
+        "select k from t group by all having count(*) > 1",
+        "select max(a) as a from t",
+        "with x as (select max(a) as a from t) select t.a from t cross join x",
+        "select a from t where a = (select max(a) from t)",
+        "select distinct a from t",
+        "select a from t union select a from u",
+        "select a from t intersect select a from u",
+        "select a from t order by a limit 3",
+        "select row_number() over (order by a) as n from t",
+        "select sum(a) over () as n from t",
+        "select min(d) over (partition by k) as d, row_number() over (order by d) as n from t",
+        "select sum(a) over (partition by k) / sum(a) as share from t",
+    ],
+)
+def test_rows_that_hang_on_others(sql: str) -> None:
+    assert not row_wise(sql)
+
+
+def test_the_star_of_the_hospital_is_row_wise_and_its_views_are_not() -> None:
+    gold = domains.load(ROOT / "conf", "hospital").gold
+    star = {name for name, table in gold.items() if table.kind != "view"}
+    assert {name for name, table in gold.items() if row_wise(table.sql)} == star
