@@ -10,10 +10,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contracts import Domain, Entity, Rule
-from lakehouse.quality import referred
+from lakehouse.quality import REFERS, referred, warn_shared
 from tests.spark.rows import DAY, Cases, frame
 
-JUDGED = "_fate string, _errors array<string>, _warnings array<string>"
+JUDGED = "_errors array<string>, _warnings array<string>"
 VISIT = (
     f"visit_id string, patient_id string, doctor_id string, department string, visit_date date, "
     f"follow_up_required boolean, {JUDGED}"
@@ -24,7 +24,7 @@ TREATMENT = (
 )
 PATIENT = (
     f"patient_id string, patient_name string, birth_date date, age int, gender string, "
-    f"country string, {JUDGED}"
+    f"country string, _fate string, is_current boolean, _deleted_on date, {JUDGED}"
 )
 HELD = "key string, severity string"
 # A promise that spans two tables and holds rows back, as no rule of the hospital does.
@@ -32,7 +32,7 @@ CLOSED = Rule(id="ward_closed", expect="doctors.department <> 'Closed Ward'")
 
 
 def fresh(**fields: Any) -> dict[str, Any]:
-    return {"_fate": "accepted", "_errors": [], "_warnings": [], **fields}
+    return {"_errors": [], "_warnings": [], **fields}
 
 
 def visit(**fields: Any) -> dict[str, Any]:
@@ -45,8 +45,12 @@ VISITS = {
     "orphan": visit(patient_id="P9"),
     "parent held back": visit(patient_id="P5"),
     "parent only superseded": visit(patient_id="P6"),
+    "parent deleted": visit(patient_id="P7"),
+    "parent deleted and held back": visit(patient_id="P8"),
+    "no patient": visit(patient_id=None, _errors=["null_patient_id"]),
     "unknown doctor": visit(doctor_id="D9"),
     "no doctor": visit(doctor_id=None),
+    "deleted doctor": visit(doctor_id="D4"),
     "unknown doctor, no department": visit(doctor_id="D9", department=None),
     "imputed": visit(department=None),
     "nothing to impute": visit(doctor_id="D2", department=None),
@@ -55,9 +59,8 @@ VISITS = {
     "closed": visit(doctor_id="D3", department="Closed Ward"),
     "closed orphan": visit(patient_id="P9", doctor_id="D3", department="Closed Ward"),
     "warned before": visit(department="Emergency", _warnings=["follow_up_required_invalid"]),
-    "broken before": visit(patient_id="P9", _fate="quarantined", _errors=["bad_date"]),
-    "superseded before": visit(patient_id="P9", doctor_id="D9", _fate="superseded"),
-    "duplicate before": visit(patient_id="P9", _fate="duplicate"),
+    "broken before": visit(patient_id="P9", doctor_id="D9", _errors=["bad_date"]),
+    "broken before, nothing else": visit(_errors=["bad_date"]),
 }
 
 
@@ -82,12 +85,19 @@ def judge(
 def visits(spark: SparkSession, hospital: Domain) -> Cases:
     entity = hospital.entities["visits"]
     entity = entity.model_copy(update={"rules": (*entity.rules, CLOSED)})
-    doctors = {"D1": "Cardiology", "D2": None, "D3": "Closed Ward"}
-    held = [("P5", "error"), ("P5", "error"), ("P6", "info"), ("P1", "error"), ("P1", "info")]
+    patients = [("P1", False), ("P1", True), ("P7", False), ("P7", False), ("P8", False)]
+    doctors = [
+        ("D1", "Emergency", False),
+        ("D1", "Cardiology", True),
+        ("D2", None, True),
+        ("D3", "Closed Ward", True),
+        ("D4", "Cardiology", False),
+    ]
+    held = [("P5", "error"), ("P5", "error"), ("P6", "info"), ("P8", "error"), ("P1", "error")]
     tables = {
-        "silver.patients": frame(spark, "patient_id string", [{"patient_id": "P1"}]),
+        "silver.patients": spark.createDataFrame(patients, "patient_id string, is_current boolean"),
         "silver.doctors": spark.createDataFrame(
-            list(doctors.items()), "doctor_id string, department string"
+            doctors, "doctor_id string, department string, is_current boolean"
         ),
         "quarantine.patients": spark.createDataFrame(held, HELD),
     }
@@ -95,24 +105,46 @@ def visits(spark: SparkSession, hospital: Domain) -> Cases:
 
 
 @pytest.mark.parametrize(
-    ("case", "fate", "errors"),
+    ("case", "errors"),
     [
-        ("known", "accepted", []),
-        ("orphan", "quarantined", ["orphan_patient"]),
-        ("parent held back", "quarantined", ["parent_quarantined"]),
-        ("parent only superseded", "quarantined", ["orphan_patient"]),
-        ("unknown doctor", "accepted", []),
-        ("no doctor", "accepted", []),
-        ("closed", "quarantined", ["ward_closed"]),
-        ("closed orphan", "quarantined", ["orphan_patient", "ward_closed"]),
-        ("no department to compare", "accepted", []),
+        ("known", []),
+        ("orphan", ["orphan_patient"]),
+        ("parent held back", ["parent_quarantined"]),
+        ("parent only superseded", ["orphan_patient"]),
+        ("parent deleted", ["parent_deleted"]),
+        ("parent deleted and held back", ["parent_quarantined"]),
+        ("no patient", ["null_patient_id"]),
+        ("unknown doctor", []),
+        ("no doctor", []),
+        ("deleted doctor", []),
+        ("closed", ["ward_closed"]),
+        ("closed orphan", ["orphan_patient", "ward_closed"]),
+        ("no department to compare", []),
+        ("broken before", ["bad_date", "orphan_patient"]),
+        ("broken before, nothing else", ["bad_date"]),
     ],
 )
 def test_a_row_is_held_back_for_a_lost_parent_or_a_broken_rule_across_tables(
-    visits: Cases, case: str, fate: str, errors: list[str]
+    visits: Cases, case: str, errors: list[str]
 ) -> None:
-    row = visits[case]
-    assert (row["_fate"], sorted(row["_errors"])) == (fate, errors)
+    assert sorted(visits[case]["_errors"]) == errors
+
+
+@pytest.mark.parametrize(
+    ("case", "pointers"),
+    [
+        ("known", ["patients:P1", "doctors:D1"]),
+        ("orphan", ["patients:P9", "doctors:D1"]),
+        ("unknown doctor", ["patients:P1", "doctors:D9"]),
+        ("no doctor", ["patients:P1"]),
+        ("no patient", ["doctors:D1"]),
+        ("broken before", ["patients:P9", "doctors:D9"]),
+    ],
+)
+def test_a_row_tells_all_that_it_refers_to_whether_that_is_there_or_not(
+    visits: Cases, case: str, pointers: list[str]
+) -> None:
+    assert visits[case][REFERS] == pointers
 
 
 @pytest.mark.parametrize(
@@ -121,6 +153,7 @@ def test_a_row_is_held_back_for_a_lost_parent_or_a_broken_rule_across_tables(
         ("known", "D1", None, []),
         ("unknown doctor", "UNK", "D9", ["orphan_doctor"]),
         ("no doctor", "UNK", None, ["orphan_doctor"]),
+        ("deleted doctor", "UNK", "D4", ["orphan_doctor"]),
         ("unknown doctor, no department", "UNK", "D9", ["orphan_doctor"]),
     ],
 )
@@ -157,24 +190,9 @@ def test_earlier_warnings_stay(visits: Cases) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("case", "fate", "errors"),
-    [
-        ("broken before", "quarantined", ["bad_date"]),
-        ("superseded before", "superseded", []),
-        ("duplicate before", "duplicate", []),
-    ],
-)
-def test_a_row_that_is_out_already_gets_no_further_reason(
-    visits: Cases, case: str, fate: str, errors: list[str]
-) -> None:
-    row = visits[case]
-    assert (row["_fate"], row["_errors"], row["_warnings"]) == (fate, errors, [])
-
-
 def test_the_columns_of_the_parents_are_gone_again(visits: Cases) -> None:
     columns = [part.split()[0] for part in VISIT.split(", ")]
-    assert set(visits["known"].asDict()) == {*columns, "source_doctor_id"}
+    assert set(visits["known"].asDict()) == {*columns, "source_doctor_id", REFERS}
 
 
 def test_without_any_parent_delivered_every_reference_is_lost(
@@ -183,56 +201,120 @@ def test_without_any_parent_delivered_every_reference_is_lost(
     found = judge(
         spark, hospital, hospital.entities["visits"], VISIT, {"lonely": visit(department=None)}, {}
     )["lonely"]
-    assert (found["_fate"], found["_errors"]) == ("quarantined", ["orphan_patient"])
+    assert found["_errors"] == ["orphan_patient"]
+    assert found[REFERS] == ["patients:P1", "doctors:D1"]
     assert (found["doctor_id"], found["source_doctor_id"]) == ("UNK", "D1")
     assert found["department"] is None
+
+
+def test_a_parent_that_was_never_accepted_is_held_back_or_not_known(
+    spark: SparkSession, hospital: Domain
+) -> None:
+    held = frame(spark, HELD, [{"key": "P5", "severity": "error"}])
+    cases = {"held back": visit(patient_id="P5"), "not known": visit(patient_id="P9")}
+    tables = {"quarantine.patients": held}
+    found = judge(spark, hospital, hospital.entities["visits"], VISIT, cases, tables)
+    assert {case: row["_errors"] for case, row in found.items()} == {
+        "held back": ["parent_quarantined"],
+        "not known": ["orphan_patient"],
+    }
 
 
 def test_a_rule_that_warns_lets_null_pass_and_keeps_the_row(
     spark: SparkSession, hospital: Domain
 ) -> None:
+    visits = [{"visit_id": "V1"}, {"visit_id": "V4", "_deleted_on": DAY}]
     tables = {
-        "silver.visits": frame(spark, "visit_id string", [{"visit_id": "V1"}]),
+        "silver.visits": frame(spark, "visit_id string, _deleted_on date", visits),
         "quarantine.visits": frame(spark, HELD, [{"key": "V2", "severity": "error"}]),
     }
     cases = {
         "limit": fresh(visit_id="V1", treatment_cost=Decimal("1000000.00")),
         "outlier": fresh(visit_id="V1", treatment_cost=Decimal("1000000.01")),
         "not priced": fresh(visit_id="V1"),
-        "visit held back": fresh(visit_id="V2", treatment_cost=Decimal("9000000.00")),
+        "visit held back": fresh(visit_id="V2"),
         "no such visit": fresh(visit_id="V3"),
+        "visit deleted": fresh(visit_id="V4", treatment_cost=Decimal("9000000.00")),
     }
     found = judge(spark, hospital, hospital.entities["treatments"], TREATMENT, cases, tables)
-    assert {c: (r["_fate"], r["_errors"]) for c, r in found.items()} == {
-        "limit": ("accepted", []),
-        "outlier": ("accepted", []),
-        "not priced": ("accepted", []),
-        "visit held back": ("quarantined", ["parent_quarantined"]),
-        "no such visit": ("quarantined", ["orphan_visit"]),
+    assert {case: row["_errors"] for case, row in found.items()} == {
+        "limit": [],
+        "outlier": [],
+        "not priced": [],
+        "visit held back": ["parent_quarantined"],
+        "no such visit": ["orphan_visit"],
+        "visit deleted": ["parent_deleted"],
     }
-    warned = {c for c, r in found.items() if r["_warnings"] and r["_fate"] == "accepted"}
-    assert warned == {"outlier"}
-    assert found["outlier"]["_warnings"] == ["cost_outlier"]
+    warned = {case: row["_warnings"] for case, row in found.items() if row["_warnings"]}
+    assert warned == {"outlier": ["cost_outlier"], "visit deleted": ["cost_outlier"]}
+
+
+def test_a_row_that_refers_to_nothing_says_so(spark: SparkSession, hospital: Domain) -> None:
+    cases = {"one": fresh(patient_name="Ada Moss")}
+    found = judge(spark, hospital, hospital.entities["patients"], PATIENT, cases, {})
+    assert found["one"][REFERS] == []
+
+
+# -- what should be unique -------------------------------------------------------------------------
+
+ALIKE = {
+    "patient_name": "Ada Moss",
+    "age": 40,
+    "gender": "female",
+    "country": "GB",
+    "_fate": "accepted",
+    "is_current": True,
+}
+SINGLE = {**ALIKE, "patient_name": "Ben Roy"}
+
+
+def alike(
+    spark: SparkSession, entity: Entity, cases: dict[str, dict[str, Any]]
+) -> dict[str, list[str]]:
+    """The warnings of those that were warned, by case."""
+    rows = [{"patient_id": case, **fresh(**record)} for case, record in cases.items()]
+    found = warn_shared(frame(spark, PATIENT, rows), entity)
+    assert found.columns == [part.split()[0] for part in PATIENT.split(", ")]
+    warnings = {row["patient_id"]: row["_warnings"] for row in found.collect()}
+    assert warnings.keys() == cases.keys()
+    return {case: warned for case, warned in warnings.items() if warned}
 
 
 def test_people_alike_in_every_column_are_warned_and_stay(
     spark: SparkSession, hospital: Domain
 ) -> None:
-    alike = {"patient_name": "Ada Moss", "age": 40, "gender": "female", "country": "GB"}
-    born = {"birth_date": date(1986, 1, 1)}
     cases = {
-        "one": fresh(**alike),
-        "two": fresh(**alike, **born),
-        "elsewhere": fresh(**{**alike, "country": "FR"}),
-        "no age": fresh(**{**alike, "age": None}),
-        "no age either": fresh(**{**alike, "age": None}),
-        "single": fresh(**{**alike, "patient_name": "Ben Roy"}),
-        "twin out": fresh(**{**alike, "patient_name": "Ben Roy"}, **{"_fate": "superseded"}),
+        "one": ALIKE,
+        "two": {**ALIKE, "birth_date": date(1986, 1, 1), "_warnings": ["gender_unmapped"]},
+        "elsewhere": {**ALIKE, "country": "FR"},
+        "no age": {**ALIKE, "age": None},
+        "no age either": {**ALIKE, "age": None},
+        "single": SINGLE,
+        "lost": {**SINGLE, "_fate": "superseded"},
+        "not valid": {**SINGLE, "_fate": "quarantined", "is_current": None},
+        "an earlier version": {**SINGLE, "is_current": False},
     }
-    found = judge(spark, hospital, hospital.entities["patients"], PATIENT, cases, {})
-    warned = {case for case, row in found.items() if row["_warnings"]}
-    assert warned == {"one", "two"}
-    assert found["one"]["_warnings"] == ["possible_duplicate_person"]
-    assert {case for case, row in found.items() if row["_fate"] == "accepted"} == {
-        *cases.keys() - {"twin out"}
+    assert alike(spark, hospital.entities["patients"], cases) == {
+        "one": ["possible_duplicate_person"],
+        "two": ["gender_unmapped", "possible_duplicate_person"],
     }
+
+
+def test_who_was_deleted_is_like_nobody(spark: SparkSession, hospital: Domain) -> None:
+    latest = hospital.entities["patients"].model_copy(update={"history": "latest"})
+    cases = {
+        "one": ALIKE,
+        "two": ALIKE,
+        "single": SINGLE,
+        "deleted": {**SINGLE, "_deleted_on": DAY},
+    }
+    assert set(alike(spark, latest, cases)) == {"one", "two"}
+
+
+def test_each_rule_warns_by_itself(spark: SparkSession, hospital: Domain) -> None:
+    entity = hospital.entities["patients"]
+    name = Rule(id="same_name", unique=("patient_name",), severity="warn")
+    entity = entity.model_copy(update={"rules": (*entity.rules, name)})
+    cases = {"one": ALIKE, "two": ALIKE, "older": {**ALIKE, "age": 41}, "single": SINGLE}
+    both = ["possible_duplicate_person", "same_name"]
+    assert alike(spark, entity, cases) == {"one": both, "two": both, "older": ["same_name"]}

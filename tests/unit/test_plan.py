@@ -119,10 +119,6 @@ CHANGES: dict[str, tuple[Edit, set[str]]] = {
         ("entities/doctors.yml", "history: versions", "history: versions\ntrack: [department]"),
         {"silver.doctors"},
     ),
-    "that versions are kept": (
-        ("entities/treatments.yml", "key: [treatment_id]", "key: [treatment_id]\nhistory: versions"),
-        {"silver.treatments"},
-    ),
     "that a source delivers extracts of everything": (
         ("sources/virajmore.yml", "pattern: doctors*.csv", "pattern: doctors*.csv\n    delivery: full"),
         {"silver.doctors"},
