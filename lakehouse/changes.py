@@ -194,9 +194,9 @@ def main_entity(domain: Domain, table: GoldTable) -> Entity | None:
     """The entity that a star table has one row per key of; None when that is not clear."""
     silver = [name.removeprefix("silver.") for name in table.reads if name.startswith("silver.")]
     fitting = [domain.entities[name] for name in silver if domain.entities[name].key == table.grain]
-    return (
-        fitting[0] if len(fitting) == 1 and len(table.grain) == 1 and row_wise(table.sql) else None
-    )
+    keys = {entity.key[0] for entity in domain.entities.values() if len(entity.key) == 1}
+    clear = len(fitting) == 1 and len(table.grain) == 1 and row_wise(table.sql, keys)
+    return fitting[0] if clear else None
 
 
 def touched_star(

@@ -13,12 +13,13 @@ from delta.exceptions import DeltaConcurrentModificationException
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse import commits, config, console, maintenance, quarantine
+from lakehouse import commits, config, console, export, maintenance, quarantine, replay
 from lakehouse import domain as domains
 from lakehouse import plan as plans
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.landing import files_in
+from lakehouse.ledger import Outcome
 from lakehouse.run import LAYERS, Result, execute, preview
 from lakehouse.session import start
 from lakehouse.tables import Tables
@@ -40,6 +41,27 @@ Only = Annotated[
     list[str] | None, typer.Option(help="Only this table, such as gold.dim_x; may be repeated.")
 ]
 Env = Annotated[str | None, typer.Option(help="A file in conf/environments; local by default.")]
+Wait = Annotated[
+    float,
+    typer.Option(min=0, metavar="SECONDS", help="Wait so long for another run to end."),
+]
+ConfirmDeletes = Annotated[
+    bool, typer.Option("--confirm-deletes", help="Delete more keys than max_deleted allows.")
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="One line of JSON on standard output, all else on standard error."),
+]
+Table = Annotated[str | None, typer.Option(help="Only rows of this silver table, such as x.")]
+Reason = Annotated[str | None, typer.Option(help="Only rows held back for this reason.")]
+
+
+class Failed(typer.Exit):
+    """The end of a command that failed, with what was said of it."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(code)
+        self.message = message
 
 
 def guarded(call: Callable[[], Returned]) -> Returned:
@@ -58,7 +80,7 @@ def guarded(call: Callable[[], Returned]) -> Returned:
 
 def _fail(message: str, code: int) -> NoReturn:
     console.err.print(message, style="red", markup=False, soft_wrap=True)
-    raise typer.Exit(code)
+    raise Failed(message, code)
 
 
 def _worded(error: Exception) -> str:
@@ -85,34 +107,69 @@ def run_command(
     business_date: BusinessDate = None,
     only: Only = None,
     env: Env = None,
+    wait: Wait = 0,
+    confirm_deletes: ConfirmDeletes = False,
+    as_json: Json = False,
 ) -> None:
     """Build what is due: files to bronze, bronze to silver, silver to gold."""
-    run_layers(domain, LAYERS, landing, warehouse, business_date, only, env)
+
+    def settings() -> Run:
+        return _settings(
+            domain, landing, warehouse, business_date, only, env, wait, confirm_deletes
+        )
+
+    run_layers(settings, LAYERS, as_json)
 
 
 def run_layers(
-    domain: str,
+    settings: Callable[[], Run],
     layers: tuple[str, ...],
-    landing: Path | None = None,
-    warehouse: str | None = None,
-    business_date: str | None = None,
-    only: list[str] | None = None,
-    env: str | None = None,
+    as_json: bool = False,
+    retry: bool = False,
 ) -> None:
-    """Build what is due in some layers, show it, and exit with the run's code."""
+    """Build what is due in some layers, show it, and exit with the run's code.
+
+    `retry` judges held rows again, due or not.
+    """
+    runs: list[Run] = []
+    done: list[Outcome] = []
 
     def call() -> Result:
-        run = _settings(domain, landing, warehouse, business_date, only, env)
-        total = len(plans.chosen(plans.steps(domains.load(run.conf, domain)), run.only, layers))
-        console.out.print(f"[bold]{domain}[/] at {run.business_date}: {', '.join(layers)}")
-        with console.progress(total) as watch:
-            result = execute(_opener(run), run, layers, watch)
-        console.summary(result)
-        return result
+        run = settings()
+        runs.append(run)
+        return _carried_out(run, layers, retry, done)
 
-    result = guarded(call)
-    if result.found.refused:
-        raise typer.Exit(1)
+    result, code, message = None, 0, ""
+    with console.apart(as_json):
+        try:
+            result = guarded(call)
+            code = 1 if result.found.refused else 0
+        except Failed as failed:
+            code, message = failed.exit_code, failed.message
+    if as_json:
+        run = runs[0] if runs else None
+        console.line(console.run_line(run, result, code, message, done))
+    if code:
+        raise typer.Exit(code)
+
+
+def _carried_out(run: Run, layers: tuple[str, ...], retry: bool, done: list[Outcome]) -> Result:
+    """Run and show it, the tables `done` also when the run ends early."""
+    steps = plans.chosen(plans.steps(domains.load(run.conf, run.domain)), run.only, layers)
+    console.say(f"at {run.business_date}: {', '.join(layers)}", run.domain, "bold")
+    try:
+        with console.progress(len(steps)) as watch:
+
+            def seen(outcome: Outcome) -> None:
+                done.append(outcome)
+                watch(outcome)
+
+            result = execute(_opener(run), run, layers, seen, retry)
+    except LakehouseError:
+        console.layers(done)
+        raise
+    console.summary(result)
+    return result
 
 
 @app.command("plan")
@@ -123,24 +180,30 @@ def plan_command(
     business_date: BusinessDate = None,
     only: Only = None,
     env: Env = None,
+    as_json: Json = False,
 ) -> None:
-    """Show what a run would do and why; nothing is written."""
+    """Show what a run would do and why, and how long that took last time; nothing is written."""
 
-    def call() -> None:
+    def call() -> object:
         run = _settings(domain, landing, warehouse, business_date, only, env)
         found, verdicts, seconds = preview(_opener(run), run)
-        files = [[d.file, d.source, d.entity, d.rows, d.layout.encoding] for d in found.deliveries]
-        if files:
-            console.rows(["file", "source", "entity", "rows", "encoding"], files, "Files to load")
-        due = [[table, v.status, v.reason] for table, v in verdicts.items() if v.due]
-        if due:
-            console.rows(["table", "state", "because"], due, "Tables to build")
-        for line in (*found.notes, *found.refused):
-            console.out.print(line, soft_wrap=True)
-        if not files and not due:
-            console.out.print("Nothing to do: every table is up to date.")
+        console.forecast(found, verdicts, seconds)
+        return console.plan_line(run, found, verdicts, seconds)
 
-    guarded(call)
+    _reported(call, as_json)
+
+
+def _reported(call: Callable[[], object], as_json: bool) -> None:
+    """Make the call, and tell a machine what it gives back, or that it failed."""
+    with console.apart(as_json):
+        try:
+            said = guarded(call)
+        except Failed as failed:
+            if as_json:
+                console.line(console.failed_line(failed.exit_code, failed.message))
+            raise
+    if as_json:
+        console.line(said)
 
 
 @app.command()
@@ -227,17 +290,109 @@ def quarantine_list(
     domain: DomainName,
     warehouse: Warehouse = None,
     env: Env = None,
-    limit: Annotated[int, typer.Option(help="Most groups to show.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="Most groups to show.")] = 100,
+    as_json: Json = False,
 ) -> None:
     """Count the rows held back by table, severity and reason; no value of a row is shown."""
 
+    def call() -> object:
+        run = _settings(domain, None, warehouse, None, None, env)
+        found = quarantine.summary(start(run.environment), run)[:limit]
+        _shown(found, "No row is held back.")
+        return found
+
+    _reported(call, as_json)
+
+
+@held.command("show")
+def quarantine_show(
+    domain: DomainName,
+    table: Table = None,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=0, help="Most rows to show.")] = 20,
+    values: Annotated[
+        bool,
+        typer.Option(
+            "--values", help="Also what stands in the rows: may be personal data, mind who looks."
+        ),
+    ] = False,
+    warehouse: Warehouse = None,
+    env: Env = None,
+) -> None:
+    """Show held rows one by one: where each stands and why; no value of a row without --values."""
+
     def call() -> None:
         run = _settings(domain, None, warehouse, None, None, env)
-        found = quarantine.summary(start(run.environment), run)
-        if not found:
-            console.out.print("No row is held back.")
-            return
-        console.rows(["table", "severity", "reason", "rows", "files", "example"], found[:limit])
+        spark = start(run.environment)
+        found = quarantine.show(spark, run, table, reason, limit + 1, values)
+        _shown(found[:limit], "No such row is held back.")
+        if len(found) > limit:
+            console.out.print(f"The first {limit} rows; more with --limit.")
+
+    guarded(call)
+
+
+def _shown(found: list[dict[str, object]], otherwise: str) -> None:
+    if found:
+        console.rows(list(found[0]), [list(line.values()) for line in found])
+    else:
+        console.out.print(otherwise)
+
+
+@held.command("replay")
+def quarantine_replay(
+    domain: DomainName,
+    table: Table = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many rows would heal and stay.")
+    ] = False,
+    warehouse: Warehouse = None,
+    business_date: BusinessDate = None,
+    env: Env = None,
+    wait: Wait = 0,
+    confirm_deletes: ConfirmDeletes = False,
+    as_json: Json = False,
+) -> None:
+    """Judge held rows again now, by today's declarations, and build what follows from them."""
+
+    def settings() -> Run:
+        whole = _settings(domain, None, warehouse, business_date, None, env, wait, confirm_deletes)
+        if not table:
+            return whole
+        only = replay.tables_of(domains.load(whole.conf, domain), table)
+        return whole.model_copy(update={"only": tuple(only)})
+
+    if dry_run:
+        _reported(lambda: _rehearsed(settings()), as_json)
+    else:
+        run_layers(settings, replay.LAYERS, as_json, retry=True)
+
+
+def _rehearsed(run: Run) -> object:
+    moves = replay.rehearse(start(run.environment), run)
+    console.rehearsal(moves)
+    return console.rehearsal_lines(moves)
+
+
+@held.command("export")
+def quarantine_export(
+    domain: DomainName,
+    table: Annotated[str, typer.Option(help="The silver table whose held rows are wanted.")],
+    out: Annotated[Path, typer.Option(help="The CSV file to write; it may not exist yet.")],
+    reason: Reason = None,
+    warehouse: Warehouse = None,
+    env: Env = None,
+) -> None:
+    """Write held rows as CSV, to be corrected and delivered again. Only you can read the files.
+
+    They hold what stands in the rows, personal data too. Beside FILE, _FILE.reasons.csv says what
+    is wrong with each row.
+    """
+
+    def call() -> None:
+        run = _settings(domain, None, warehouse, None, None, env)
+        written = export.export(start(run.environment), run, table, out, reason)
+        console.exported(written)
 
     guarded(call)
 
@@ -259,12 +414,20 @@ def job(*layers: str) -> None:
         business_date: BusinessDate = None,
         only: Only = None,
         env: Env = None,
+        wait: Wait = 0,
+        confirm_deletes: ConfirmDeletes = False,
+        as_json: Json = False,
         sample_if_empty: SampleIfEmpty = False,
     ) -> None:
+        def settings() -> Run:
+            return _settings(
+                domain, landing, warehouse, business_date, only, env, wait, confirm_deletes
+            )
+
         if sample_if_empty:
-            run = guarded(lambda: _settings(domain, landing, warehouse, business_date, only, env))
-            sample(domain, run.landing)
-        run_layers(domain, layers, landing, warehouse, business_date, only, env)
+            with console.apart(as_json):
+                sample(domain, guarded(settings).landing)
+        run_layers(settings, layers, as_json)
 
     _as_program(call)
 
@@ -316,6 +479,8 @@ def _settings(
     business_date: str | None,
     only: list[str] | None,
     env: str | None,
+    wait: float = 0,
+    confirm_deletes: bool = False,
 ) -> Run:
     names = tuple(name for item in only or () for name in item.replace(",", " ").split())
     return config.settings(
@@ -325,6 +490,8 @@ def _settings(
         business_date=business_date,
         only=names,
         env=env,
+        wait=wait,
+        confirm_deletes=confirm_deletes,
     )
 
 

@@ -22,7 +22,9 @@ class Environment(Declared):
     `<catalog>.<schema>.<table>`. `scratch` is a folder that Python and all of Spark can reach, by
     default inside the warehouse. `spark` holds settings of the session's start, `session` those
     that can still be set in a session somebody else started. `bring_delta` puts the Delta JARs of
-    the installed delta-spark on the class path, where the platform does not have them.
+    the installed delta-spark on the class path, where the platform does not have them. A table of at
+    most `small` rows is made from all of its inputs' rows: that costs less than to find out which
+    of them changed.
     """
 
     environment: str
@@ -33,6 +35,7 @@ class Environment(Declared):
     spark: dict[str, str] = {}
     session: dict[str, str] = {}
     threads: int = Field(2, ge=1)
+    small: int = Field(20_000, ge=0)
     bring_delta: bool = False
 
 

@@ -12,14 +12,18 @@ INSERTED, UPDATED, UNCHANGED, REMOVED = "inserted", "updated", "unchanged", "rem
 
 
 def difference(
-    new: DataFrame, old: DataFrame, key: Iterable[str], more: dict[str, Column] | None = None
+    new: DataFrame,
+    old: DataFrame,
+    key: Iterable[str],
+    more: dict[str, Column] | None = None,
+    compare: Iterable[str] | None = None,
 ) -> DataFrame:
     """The new rows, and the old ones that are no more, each with `_op`.
 
-    Compared null-safely on the old rows' columns, which the new ones all have; further columns of
-    the new rows are kept, NULL for removed ones. `more` adds columns, told as `new.x` and `old.x`.
+    Compared null-safely on `compare`, by default the old rows' columns; further columns of the new
+    rows are kept, NULL for removed ones. `more` adds columns, told as `new.x` and `old.x`.
     """
-    names = old.columns
+    names = list(compare or old.columns)
     both = (
         new.withColumn("_here", F.lit(True))
         .alias("new")

@@ -72,4 +72,3 @@ def standing(files: Iterable[LoadedFile], declared: SourceFile) -> Extracts:
         if (later := [at for at in times[series[f.file_hash]] if at > f.delivered_at])
     }
     return Extracts(replaced, series, following)
-

@@ -111,16 +111,14 @@ def keys_in(
     domain: Domain, entity: Entity, read: Read, business_date: date, arrived: list[Arrivals]
 ) -> list[DataFrame]:
     """The keys (`_key`) of all rows in new files and in those to be looked at again."""
-    slim = entity.model_copy(
-        update={"columns": {name: entity.columns[name] for name in entity.key}, "rules": ()}
-    )
     found = []
     for arrivals in arrived:
         bronze = read(arrivals.table)
         hashes = arrivals.new | arrivals.again
         if bronze is not None and hashes:
             rows = bronze.where(F.col("_file_hash").isin(*hashes))
-            rows = conformed(rows, domain, domain.sources[arrivals.source], slim, business_date)
+            source = domain.sources[arrivals.source]
+            rows = conformed(rows, domain, source, entity, business_date)
             found.append(rows.select(key_text(entity).alias(KEY)))
     return found
 
@@ -188,25 +186,26 @@ def neighbours(
     rules = [rule for rule in entity.rules if rule.unique]
     if not rules:
         return None
-    keyed = existing.where(live(entity)).withColumn(KEY, key_text(entity))
-    mine = keyed.join(F.broadcast(touched), KEY, "left_semi")
+    keyed = existing.withColumn(KEY, key_text(entity))
+    mine = keyed.where(live(entity)).join(F.broadcast(touched), KEY, "left_semi")
     others = keyed.join(F.broadcast(touched), KEY, "left_anti")
     now = rows.where((F.col(FATE) == ACCEPTED) & F.expr(live(entity)))
     near = []
     for rule in rules:
         names = [F.col(name) for name in rule.unique]
         groups = now.select(*names).union(mine.select(*names)).na.drop().distinct()
-        near.append(others.join(F.broadcast(groups), list(rule.unique), "left_semi").select(KEY))
-    keys = reduce(DataFrame.union, near).distinct()
-    ids = F.array(*[F.lit(rule.id) for rule in rules])
+        found = others.where(live(entity)).join(F.broadcast(groups), list(rule.unique), "left_semi")
+        near.append(found.select(KEY, F.lit(rule.id).alias("_rule")))
+    keys = reduce(DataFrame.union, near).groupBy(KEY).agg(F.collect_set("_rule").alias("_rules"))
+    nothing = F.array().cast("array<string>")
     return (
-        others.join(F.broadcast(keys), KEY, "left_semi")
+        others.join(F.broadcast(keys), KEY)
         .withColumns(
             {
-                WARNINGS: F.array_except(WARNINGS, ids),
+                WARNINGS: F.array_except(WARNINGS, "_rules"),
                 FATE: F.lit(ACCEPTED),
-                ERRORS: F.array().cast("array<string>"),
-                REFERS: F.array().cast("array<string>"),
+                ERRORS: nothing,
+                REFERS: nothing,
             }
         )
         .select(*kept(entity))
@@ -269,5 +268,6 @@ def count(rows: DataFrame) -> Census:
 def deleted_keys(rows: DataFrame, entity: Entity) -> int:
     """How many keys held before and do not now."""
     stands = F.col(FATE).isin(INSERTED, UPDATED, UNCHANGED) & F.expr(live(entity))
-    keys = rows.groupBy(KEY).agg(F.max(stands).alias("now"), F.max(LOST).alias("lost"))
+    key = key_text(entity).alias(KEY)
+    keys = rows.groupBy(key).agg(F.max(stands).alias("now"), F.max(LOST).alias("lost"))
     return keys.where("lost AND NOT now").count()

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from lakehouse import changes, commits
 from lakehouse.commits import Point, State
 from lakehouse.config import Run
-from lakehouse.contracts import CodeSet, Domain, GoldTable
+from lakehouse.contracts import CodeSet, Domain, Entity, GoldTable
 from lakehouse.difference import INSERTED, OP, REMOVED, UNCHANGED, difference
 from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
@@ -111,7 +111,7 @@ class Build:
         """Keys of a star table's rows that its inputs' change feeds have touched; None for all."""
         assert self.state is not None
         main = changes.main_entity(self.domain, self.table)
-        if main is None or not self.state.meta:
+        if main is None or not self.state.meta or self._is_small(main):
             return None
         spark, tables = self.writer.spark, self.writer.tables
         found = changes.touched_star(
@@ -124,6 +124,13 @@ class Build:
         except PySparkException:
             # Files that the change feed needs were vacuumed away: the rebuild does not need them.
             return None
+
+    def _is_small(self, main: Entity) -> bool:
+        """Whether making all rows costs less than to find out which of them changed."""
+        spark = self.writer.spark if self.writer.tables.catalog else None
+        state = commits.state(spark, self.writer.tables, f"silver.{main.entity}")
+        rows = state.meta.get("rows", 0) if state else 0
+        return bool(rows <= self.run.environment.small)
 
     def measured(
         self, rows: DataFrame, aggregates: list[Column]

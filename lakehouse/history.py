@@ -70,14 +70,16 @@ def settled(rows: DataFrame, entity: Entity, content: list[str]) -> DataFrame:
 
 
 def _gone(rows: DataFrame) -> DataFrame:
-    """Adds `_gone`: when the next extract of the row's series came without its key."""
+    """Adds `_gone`: when the first later extract of the row's series came without its key."""
     if FOLLOWING not in rows.columns:
         return rows.withColumn("_gone", F.lit(None).cast("timestamp"))
     moment = F.unix_micros("_delivered_at")
     later = Window.partitionBy(KEY, "_source", SERIES).orderBy(moment)
     again = F.min("_delivered_at").over(later.rangeBetween(1, Window.unboundedFollowing))
     missed = again.isNull() | (again > F.col(FOLLOWING))
-    return rows.withColumn("_gone", F.when(missed, F.col(FOLLOWING)))
+    rows = rows.withColumn("_gone", F.when(missed, F.col(FOLLOWING)))
+    onwards = later.rangeBetween(Window.currentRow, Window.unboundedFollowing)
+    return rows.withColumn("_gone", F.min("_gone").over(onwards))
 
 
 def _effective(entity: Entity) -> Column:
@@ -165,6 +167,8 @@ def _times(entity: Entity) -> dict[str, Column]:
     if not entity.versioned:
         return {DELETED: F.col("_end").cast("date")}
     ends = F.least(F.col(f"_next.{FROM}"), F.col("_end").cast(time_columns(entity)[FROM]))
+    # What was withdrawn before it took effect held for no day at all.
+    ends = F.when(ends.isNotNull(), F.greatest(ends, F.col(FROM)))
     return {TO: ends, CURRENT: F.col("_last") & F.col("_end").isNull()}
 
 

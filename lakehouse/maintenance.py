@@ -24,7 +24,7 @@ def optimize(spark: SparkSession, run: Run) -> list[str]:
         state = commits.state(spark, tables, name)
         if table.zorder_by and state is not None:
             # The state of the table goes on: the same metadata, and no row changed.
-            meta = state.kept(**state.meta, **{CLUSTERED: True}) if state.meta else {}
+            meta = state.kept(**{**state.meta, CLUSTERED: True}) if state.meta else {}
             writer.optimize(name, table.zorder_by, meta)
             done.append(name)
     return done

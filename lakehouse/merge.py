@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from delta.exceptions import DeltaConcurrentModificationException
+from delta import exceptions
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DateType, NumericType, StringType, StructType, TimestampType
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -20,6 +20,17 @@ DELETE = "_delete"
 MEASURABLE = (NumericType, StringType, DateType, TimestampType)
 # More partitions than this are no help in a predicate.
 MANY = 1000
+# In Python these are no subclasses of the first one.
+CONFLICTS = (
+    exceptions.DeltaConcurrentModificationException,
+    exceptions.ConcurrentWriteException,
+    exceptions.MetadataChangedException,
+    exceptions.ProtocolChangedException,
+    exceptions.ConcurrentAppendException,
+    exceptions.ConcurrentDeleteReadException,
+    exceptions.ConcurrentDeleteDeleteException,
+    exceptions.ConcurrentTransactionException,
+)
 # What a storage says when it cannot be reached just now.
 PASSING = ("timed out", "Timeout", "Connection reset", "Service Unavailable", "503", "SlowDown")
 
@@ -69,7 +80,9 @@ class Writer:
         writer = rows.write.format("delta").mode("append").option("mergeSchema", True)
         if once is not None:
             writer = writer.option("txnAppId", once[0]).option("txnVersion", once[1])
-        self._commit(meta, lambda: writer.saveAsTable(self.tables.name(table)))
+        # A write that timed out may have landed: only one that is known by `once` is tried again.
+        again = can_pass if once else conflicts
+        self._commit(meta, lambda: writer.saveAsTable(self.tables.name(table)), again)
 
     def apply(
         self,
@@ -150,7 +163,12 @@ class Writer:
     def _merge(self, sql: str, meta: dict[str, Any]) -> None:
         self._commit(meta, lambda: self.spark.sql(sql))
 
-    def _commit(self, meta: dict[str, Any], write: Callable[[], object]) -> None:
+    def _commit(
+        self,
+        meta: dict[str, Any],
+        write: Callable[[], object],
+        again: Callable[[BaseException], bool] | None = None,
+    ) -> None:
         """Write, again when what stood in the way can pass: a maintenance commit, a slow storage.
 
         Two runs of one domain are kept apart before they write, so a conflicting commit moved files
@@ -158,7 +176,7 @@ class Writer:
         """
         self.spark.conf.set(USER_METADATA, json.dumps(meta, sort_keys=True))
         attempts = Retrying(
-            retry=retry_if_exception(can_pass),
+            retry=retry_if_exception(again or can_pass),
             stop=stop_after_attempt(5),
             wait=wait_random_exponential(multiplier=0.5, max=10),
             reraise=True,
@@ -166,9 +184,14 @@ class Writer:
         attempts(write)
 
 
+def conflicts(error: BaseException) -> bool:
+    """Whether Delta refused a commit because another one came first."""
+    return isinstance(error, CONFLICTS)
+
+
 def can_pass(error: BaseException) -> bool:
     """Whether a failed write may succeed when it is tried again."""
-    if isinstance(error, DeltaConcurrentModificationException):
+    if conflicts(error):
         return True
     first = str(error).partition("\n")[0]
     return isinstance(error, Exception) and any(word in first for word in PASSING)

@@ -83,8 +83,10 @@ def _silver(domain: Domain, entity: Entity) -> Step:
     sources = domain.feeds(entity.entity)
     used = {column.codes for column in entity.columns.values() if column.codes}
     text = {
-        "entity": _without_words(entity.model_dump(mode="json", exclude={"path"})),
-        "sources": {s.source: [s.nulls, _columns(s, entity)] for s in sources},
+        "entity": _without_words(
+            entity.model_dump(mode="json", exclude={"path", "drift", "max_deleted"})
+        ),
+        "sources": {s.source: _source(s, entity) for s in sources},
         "codes": {name: domain.codes[name].spellings for name in sorted(used)},
         "unknown": domain.unknown_key,
     }
@@ -102,9 +104,10 @@ def _without_words(declared: dict[str, Any]) -> dict[str, Any]:
     return {**declared, "is_": "", "columns": columns}
 
 
-def _columns(source: Source, entity: Entity) -> dict[str, Any]:
-    columns = source.files[entity.entity].columns
-    return {name: mapping.model_dump(mode="json") for name, mapping in columns.items()}
+def _source(source: Source, entity: Entity) -> list[Any]:
+    file = source.files[entity.entity]
+    columns = {name: mapping.model_dump(mode="json") for name, mapping in file.columns.items()}
+    return [source.nulls, columns, file.delivery, bool(file.delivered_on)]
 
 
 def _gold_text(table: GoldTable) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def referred(
     rows = rows.withColumns(
         {
             ERRORS: F.array_distinct(F.concat(ERRORS, reasons(*errors))),
-            WARNINGS: F.array_distinct(F.concat(WARNINGS, reasons(*warnings))),
+            WARNINGS: F.array_sort(F.array_union(WARNINGS, reasons(*warnings))),
             **changed,
         }
     )
@@ -139,6 +139,6 @@ def warn_shared(rows: DataFrame, entity: Entity) -> DataFrame:
         group = Window.partitionBy(*rule.unique, "_complete")
         rows = rows.withColumn("_complete", complete)
         shared = F.col("_complete") & (F.count(F.lit(1)).over(group) > 1)
-        rows = rows.withColumn(WARNINGS, F.concat(WARNINGS, reasons((shared, rule.id))))
-        rows = rows.drop("_complete")
+        found = F.array_union(WARNINGS, reasons((shared, rule.id)))
+        rows = rows.withColumn(WARNINGS, F.array_sort(found)).drop("_complete")
     return rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import domain as domains
@@ -15,6 +15,7 @@ from lakehouse.conform import ERRORS
 from lakehouse.contracts import SUPERSEDED as LOST_REASON
 from lakehouse.contracts import Domain, Entity
 from lakehouse.difference import INSERTED, OP, UNCHANGED, UPDATED, difference
+from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.fates import ORIGIN
 from lakehouse.history import FATE, KEY, QUARANTINED, SUPERSEDED
 from lakehouse.merge import DELETE
@@ -42,10 +43,11 @@ class Moves:
         return self.added + self.again + self.resolved
 
 
-def against(rows: DataFrame, old: DataFrame | None, now: datetime) -> DataFrame:
+def against(rows: DataFrame, old: DataFrame | None, now: datetime, tried: bool = True) -> DataFrame:
     """The held rows of compared rows, against those held before for the same keys.
 
-    `_op` is added, again (tried once more, still held) or resolved. Without `record`, which added
+    `_op` is added, again (tried once more, still held) or resolved; a row of which nothing changed
+    is left out unless it was `tried`. Without `record`, which added
     rows get from bronze and others have.
     """
     held = rows.where(F.col(FATE).isin(QUARANTINED, SUPERSEDED)).select(
@@ -68,9 +70,10 @@ def against(rows: DataFrame, old: DataFrame | None, now: datetime) -> DataFrame:
                 OP: F.lit(ADDED),
             }
         )
-    held = held.withColumns({name: F.lit(None) for name in ("record", *SEEN)})
     kept = {f"_{name}": F.col(f"old.{name}") for name in ("record", "first_seen", "tries")}
-    both = difference(held, old.select(*COLUMNS), ROW, kept)
+    both = difference(held, old, ROW, kept, compare=held.columns)
+    if not tried:
+        both = both.where(F.col(OP) != UNCHANGED)
     again = F.when(F.col(OP).isin(UPDATED, UNCHANGED), AGAIN)
     return both.withColumns(
         {
@@ -111,38 +114,98 @@ def recorded(
     return moves.select(*COLUMNS, (F.col(OP) == RESOLVED).alias(DELETE))
 
 
-def summary(spark: SparkSession, run: Run) -> list[list[object]]:
-    """One line per table, severity and reason: rows, files, and one place `file:line` to look at.
+# -- looking at held rows --------------------------------------------------------------------------
 
-    A row with two reasons is counted under each.
-    """
+
+def entity_of(domain: Domain, table: str) -> str:
+    """The entity that a table name such as `x`, `silver.x` or `quarantine.x` means."""
+    layer, _, name = table.rpartition(".")
+    if name not in domain.entities or layer not in ("", "silver", "quarantine"):
+        raise ConfigError(f"No table `{table}` holds rows. Known: {', '.join(domain.entities)}.")
+    return name
+
+
+def held(spark: SparkSession, run: Run, table: str | None = None) -> dict[str, DataFrame]:
+    """The held rows of every entity that ever had some, or of one: whole, values included."""
     tables = Tables(run)
     tables.register(spark)
-    found: list[list[object]] = []
-    for entity in domains.load(run.conf, run.domain).entities:
-        table = f"quarantine.{entity}"
-        if not tables.exists(spark, table):
+    domain = domains.load(run.conf, run.domain)
+    found = {}
+    for entity in [entity_of(domain, table)] if table else domain.entities:
+        name = f"quarantine.{entity}"
+        if not tables.exists(spark, name):
             continue
-        place = F.concat("_file", F.lit(":"), "_line")
-        grouped = (
-            spark.table(tables.name(table))
-            .select(
-                "severity",
-                F.explode("reasons").alias("reason"),
-                "_file",
-                place.alias("place"),
-                *SEEN,
+        rows = spark.table(tables.name(name))
+        if not set(COLUMNS) <= set(rows.columns):
+            raise LakehouseError(
+                f"{name} was made by an earlier version of this suite; a run makes it anew: "
+                f"lakehouse run {run.domain}"
             )
+        found[entity] = rows
+    return found
+
+
+def because(rows: DataFrame, reason: str | None) -> DataFrame:
+    """The held rows that have this reason, among others; all when none is asked for."""
+    return rows.where(F.array_contains("reasons", F.lit(reason))) if reason else rows
+
+
+def summary(spark: SparkSession, run: Run) -> list[dict[str, object]]:
+    """One line per table, severity and reason: rows, files, and one place `file:line` to look at.
+
+    A row with two reasons is counted under each. Times are UTC.
+    """
+    found = []
+    for entity, rows in held(spark, run).items():
+        grouped = (
+            rows.withColumns({"reason": F.explode("reasons"), "place": _place()})
             .groupBy("severity", "reason")
             .agg(
-                F.count("*"),
-                F.count_distinct("_file"),
-                F.min("first_seen"),
-                F.max("last_seen"),
-                F.max("tries"),
-                F.min("place"),
+                F.count(F.lit(1)).alias("rows"),
+                F.count_distinct("_file").alias("files"),
+                _moment(F.min("first_seen")).alias("first_seen"),
+                _moment(F.max("last_seen")).alias("last_seen"),
+                F.max("tries").alias("tries"),
+                F.min("place").alias("example"),
             )
             .orderBy("severity", "reason")
         )
-        found += [[entity, *row] for row in grouped.collect()]
+        found += [{"table": entity, **row.asDict()} for row in grouped.collect()]
     return found
+
+
+def show(
+    spark: SparkSession,
+    run: Run,
+    table: str | None = None,
+    reason: str | None = None,
+    limit: int = 20,
+    values: bool = False,
+) -> list[dict[str, object]]:
+    """One line per held row, errors first: its place, reasons and tries.
+
+    What stands in the row (`key`, `refers_to`, `record`) is not even read unless `values` is set.
+    """
+    shown = [
+        F.col("severity"),
+        F.array_join("reasons", ", ").alias("reasons"),
+        _place().alias("place"),
+        _moment(F.col("first_seen")).alias("first_seen"),
+        F.col("tries"),
+    ]
+    if values:
+        shown += [F.col("key"), F.array_join(REFERS, ", ").alias(REFERS), F.col("record")]
+    found: list[dict[str, object]] = []
+    for entity, rows in held(spark, run, table).items():
+        named = because(rows, reason).orderBy("severity", "_file", "_line").select(*shown)
+        if left := limit - len(found):
+            found += [{"table": entity, **r.asDict()} for r in named.limit(left).collect()]
+    return found
+
+
+def _place() -> Column:
+    return F.concat("_file", F.lit(":"), F.col("_line").cast("string"))
+
+
+def _moment(time: Column) -> Column:
+    return F.date_format(time, "yyyy-MM-dd HH:mm:ss")

@@ -176,7 +176,8 @@ class _Work:
 
     def _foreseen(self, step: Step, verdicts: dict[str, Verdict]) -> Verdict:
         verdict, _, _ = plan.verdict(self.logs, self.tables, step, self.run)
-        before = [need for need in _needs(step) if need in verdicts and verdicts[need].due]
+        needs = dict.fromkeys(_needs(step))
+        before = [need for need in needs if need in verdicts and verdicts[need].due]
         if before and not verdict.due:
             return Verdict("stale", f"{', '.join(before)} may be written")
         return verdict
@@ -387,7 +388,7 @@ class _Work:
         state = commits.state(self.logs, self.tables, step.table)
         table = self.domain.gold[step.name]
         if state is not None and gold.wants_optimize(table, state):
-            meta = state.kept(**state.meta, **{gold.CLUSTERED: True})
+            meta = state.kept(**{**state.meta, gold.CLUSTERED: True})
             writer.optimize(step.table, table.zorder_by, meta)
 
 

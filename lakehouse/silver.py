@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from typing import Any
@@ -64,6 +65,7 @@ class Build:
         state: State | None,
         inputs: dict[str, Point],
     ) -> None:
+        self.started = time.monotonic()
         self.writer, self.run, self.domain, self.step = writer, run, domain, step
         self.entity = domain.entities[step.name]
         self.read = reader(writer.spark, writer.tables)
@@ -102,7 +104,8 @@ class Build:
         if self.before is None or any(a.unknown for a in self.arrived):
             return True
         new = sum(a.rows(a.new | a.again) for a in self.arrived)
-        return new > MUCH * sum(file.rows for a in self.arrived for file in a.files)
+        stored = sum(file.rows for a in self.arrived for file in a.files)
+        return stored <= self.run.environment.small or new > MUCH * stored
 
     def spoken(self, touched: DataFrame | None) -> DataFrame | None:
         """The bronze rows to be judged, typed."""
@@ -229,7 +232,9 @@ class Build:
             keys = touched.select(F.col(KEY).alias("key"))
             old = old.join(F.broadcast(keys), "key", "left_semi")
         now = datetime.now(timezone.utc)
-        found = quarantine.against(rows, old, now)
+        # Judged only because that was cheaper than to ask which rows are concerned: no new try.
+        tried = touched is not None or self.verdict.status != "stale"
+        found = quarantine.against(rows, old, now, tried)
         if old is not None:
             found = self.writer.put_aside(found, table, self.run.run_id)
         moves = quarantine.counted(found)
@@ -248,6 +253,8 @@ class Build:
     def write(self, rows: DataFrame, census: Census) -> None:
         """Write the silver rows that changed; a mark when none did."""
         table, exists = self.step.table, self.same_shape
+        self.meta["seconds"] = round(time.monotonic() - self.started, 1)
+        self.meta["rows"] = self._rows_after(census)
         if exists and not census.changes:
             assert self.state is not None
             self.writer.mark(table, self.state.kept(**self.meta))
@@ -262,6 +269,10 @@ class Build:
             changed = good.select(*names, (F.col(FATE) == REMOVED).alias(DELETE))
             self.writer.apply(table, changed, table_key(self.entity), self.meta, self._within(good))
         ledger.check_commit(self.writer, table, census)
+
+    def _rows_after(self, census: Census) -> int:
+        before = self.state.meta.get("rows", 0) if self.same_shape and self.state else 0
+        return int(before) + census.total(INSERTED) - census.removed
 
     def create(self, rows: DataFrame) -> None:
         """Make the silver table of these rows."""

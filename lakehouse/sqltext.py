@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import sqlglot
 from sqlglot import exp
 
@@ -27,17 +29,28 @@ def tables_in(select: exp.Expr) -> set[str]:
     return {name for name in names if name not in ctes and name}
 
 
-def row_wise(sql: str) -> bool:
-    """Whether each row that a query gives is made of single rows of its tables.
+def row_wise(sql: str, keys: Container[str]) -> bool:
+    """Whether each row that a query gives is made of single rows of its tables, joined by key.
 
-    A window must stay within a partition; groups, limits and distinct rows look further.
+    A window must stay within one key; groups, limits, samples and sets of rows look further.
     """
     tree = sqlglot.parse_one(sql, read="spark")
-    if any(tree.find_all(exp.Group, exp.Limit, exp.Distinct, exp.Having)):
-        return False
-    if any(union.args.get("distinct") for union in tree.find_all(exp.SetOperation)):
+    wider = (exp.Group, exp.Having, exp.Distinct, exp.Limit, exp.Offset, exp.TableSample)
+    sets = [part for part in tree.find_all(exp.SetOperation) if not _adds(part)]
+    if sets or any(tree.find_all(*wider, exp.Except, exp.Intersect)):
         return False
     windows = list(tree.find_all(exp.Window))
-    inside = {id(part) for window in windows for part in window.find_all(exp.AggFunc)}
-    alone = [part for part in tree.find_all(exp.AggFunc) if id(part) not in inside]
-    return not alone and all(window.args.get("partition_by") for window in windows)
+    within = {id(window.this) for window in windows}
+    # A function that is not known may gather rows as well.
+    gathering = tree.find_all(exp.AggFunc, exp.Anonymous)
+    alone = [part for part in gathering if id(part) not in within]
+    return not alone and all(_one_key(window, keys) for window in windows)
+
+
+def _adds(part: exp.SetOperation) -> bool:
+    return isinstance(part, exp.Union) and not part.args.get("distinct")
+
+
+def _one_key(window: exp.Window, keys: Container[str]) -> bool:
+    parts = window.args.get("partition_by") or []
+    return any(isinstance(part, exp.Column) and part.name in keys for part in parts)

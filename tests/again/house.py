@@ -32,6 +32,9 @@ def conf_folder(folder: Path) -> Path:
     """The shop's declarations in a folder that has the environments too."""
     shutil.copytree(HERE / "conf", folder)
     shutil.copytree(CONF / "environments", folder / "environments")
+    local = folder / "environments" / "local.yml"
+    # Every table is kept by its changes, however small it is: that is what is tested here.
+    local.write_text(local.read_text().replace("threads: 4", "threads: 4\nsmall: 0"))
     return folder
 
 

@@ -308,7 +308,7 @@ def version_of(file: File) -> tuple[Any, ...]:
 
 
 def mark_gone(statements: list[Statement]) -> None:
-    """When each row's key was missing in the next extract of its series."""
+    """When each row's key was first missing in a later extract of its series."""
     extracts: dict[tuple[str, ...], dict[datetime, set[str]]] = defaultdict(dict)
     for one in statements:
         if one.file.full:
@@ -316,8 +316,8 @@ def mark_gone(statements: list[Statement]) -> None:
     for one in statements:
         if one.file.full:
             later = [at for at in sorted(extracts[one.file.series]) if at > one.at]
-            if later and one.key not in extracts[one.file.series][later[0]]:
-                one.gone = later[0]
+            lacking = [at for at in later if one.key not in extracts[one.file.series][at]]
+            one.gone = min(lacking, default=None)
 
 
 # 3: references.

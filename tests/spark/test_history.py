@@ -12,8 +12,18 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from lakehouse.contracts import Column, Domain, Entity
-from lakehouse.history import CURRENT, DELETED, FATE, FROM, KEY, TO, key_text, settled, table_key
-from lakehouse.history import time_columns as times
+from lakehouse.history import (
+    CURRENT,
+    DELETED,
+    FATE,
+    FROM,
+    KEY,
+    TO,
+    key_text,
+    settled,
+    table_key,
+    time_columns,
+)
 from tests.spark.rows import frame
 
 SCHEMA = (
@@ -73,7 +83,9 @@ def row(
     }
 
 
-def extract(label: str, key: str, says: str = "A", *, day: int, last: int = 3, **more: Any) -> Record:
+def extract(
+    label: str, key: str, says: str = "A", *, day: int, last: int = 3, **more: Any
+) -> Record:
     """A row of a daily extract, of which the one of the day `last` is the newest."""
     following = at(day + 1) if day < last else None
     return row(label, key, says, day=day, series="daily", following=following, **more)
@@ -414,8 +426,8 @@ def test_columns_that_are_not_tracked_show_the_newest_value_in_every_version(
 def test_the_columns_of_time_follow_the_declaration(hospital: Domain) -> None:
     moment = Column(type="timestamp", formats=("yyyy-M-d H:m",))
     timed = versions(hospital, columns={"since": moment}, effective="since")
-    assert times(latest(hospital)) == {DELETED: "date"}
-    assert times(versions(hospital)) == {FROM: "date", TO: "date", CURRENT: "boolean"}
-    assert times(timed) == {FROM: "timestamp", TO: "timestamp", CURRENT: "boolean"}
+    assert time_columns(latest(hospital)) == {DELETED: "date"}
+    assert time_columns(versions(hospital)) == {FROM: "date", TO: "date", CURRENT: "boolean"}
+    assert time_columns(timed) == {FROM: "timestamp", TO: "timestamp", CURRENT: "boolean"}
     assert table_key(latest(hospital)) == ["doctor_id"]
     assert table_key(versions(hospital)) == ["doctor_id", FROM]

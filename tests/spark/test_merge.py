@@ -1,6 +1,6 @@
 """The writer: what each kind of commit changes, says and leaves alone.
 
-All commits are made once, in two tables; the tests then read their Delta logs.
+All commits are made once, in three tables; the tests then read their Delta logs.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import commits
-from lakehouse.commits import State, metadata
-from lakehouse.merge import USER_METADATA, Writer
+from lakehouse.commits import Point, State, metadata
+from lakehouse.merge import DELETE, USER_METADATA, Writer
 from tests.spark.lake import Commit, log, writer
 from tests.spark.rows import frame
 
 PEOPLE = "silver.people"
+GUESTS = "silver.guests"
 LETTERS = "bronze.letters"
 SCHEMA = "id string, name string, country string, visits int"
 CREATED, SYNCED, MARKED, OPTIMIZED = range(4)
+APPLIED, WITHIN = 1, 2
 
 
 def person(id_: str, name: str, country: str | None, visits: int | None) -> dict[str, Any]:
@@ -41,6 +43,25 @@ AFTER = [
     person("P4", "Zelda Emptied", None, None),
     person("P5", "Zelda New", "FR", 5),
 ]
+# What has to be done with rows of BEFORE: updated, moved, deleted, inserted, and not there at all.
+CHANGED = [
+    person("P2", "Zelda Changed", "FR", 2),
+    person("P3", "Zelda Gone", "FR", 3) | {DELETE: True},
+    person("P4", "Zelda Emptied", None, None),
+    person("P5", "Zelda New", "FR", 5),
+    person("P9", "Zelda Never", "FR", 9) | {DELETE: True},
+]
+CHANGED_AFTER = [
+    person("P1", "Zelda Same", "GB", None),
+    person("P2", "Zelda Changed", "FR", 2),
+    person("P4", "Zelda Emptied", None, None),
+    person("P5", "Zelda New", "FR", 5),
+]
+# Only rows in GB are looked at: the one that lies elsewhere stays.
+BRITISH = [
+    person("P1", "Zelda Same", "GB", 1),
+    person("P5", "Zelda New", "FR", 5) | {DELETE: True},
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,10 @@ class Written:
 
     people: list[Commit]
     changes: set[tuple[str, str]]
+    guests: list[Commit]
+    applied: list[dict[str, Any]]
+    applied_changes: set[tuple[str, str]]
+    within: list[dict[str, Any]]
     marked: list[dict[str, Any]]
     optimized: list[dict[str, Any]]
     state: State | None
@@ -58,7 +83,7 @@ class Written:
 
 
 def say(run: str) -> dict[str, Any]:
-    return metadata(run, "definition", {"bronze.people": 7})
+    return metadata(run, "definition", {"bronze.people": Point(7, "seven")})
 
 
 def rows(writer: Writer, table: str) -> list[dict[str, Any]]:
@@ -79,6 +104,28 @@ def write_people(writer: Writer) -> list[list[dict[str, Any]]]:
     return [marked, rows(writer, PEOPLE)]
 
 
+def write_guests(writer: Writer) -> list[list[dict[str, Any]]]:
+    schema = f"{SCHEMA}, {DELETE} boolean"
+
+    def change(records: list[dict[str, Any]], run: str, *countries: str | None) -> None:
+        told = frame(writer.spark, schema, [{DELETE: False, **record} for record in records])
+        writer.apply(GUESTS, told, ["id"], say(run), {"country": list(countries)})
+
+    before = frame(writer.spark, SCHEMA, BEFORE)
+    writer.create(GUESTS, before.coalesce(1), say("create"), partition_by=["country"])
+    change(CHANGED, "apply", "GB", "FR", None)
+    applied = rows(writer, GUESTS)
+    change(BRITISH, "within", "GB")
+    return [applied, rows(writer, GUESTS)]
+
+
+def feed(writer: Writer, table: str, version: int) -> set[tuple[str, str]]:
+    """What one version changed: kind of change and id."""
+    read = writer.spark.read.option("readChangeFeed", True)
+    read = read.option("startingVersion", version).option("endingVersion", version)
+    return {(row["_change_type"], row["id"]) for row in read.table(table).collect()}
+
+
 def letters(writer: Writer, *ids: str) -> DataFrame:
     return frame(writer.spark, "id string", [{"id": id_} for id_ in ids]).coalesce(1)
 
@@ -95,18 +142,21 @@ def ours(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Write
 @pytest.fixture(scope="module")
 def written(ours: Writer) -> Written:
     marked, optimized = write_people(ours)
-    feed = ours.spark.read.option("readChangeFeed", True)
-    feed = feed.option("startingVersion", SYNCED).option("endingVersion", SYNCED)
-    changes = {(r["_change_type"], r["id"]) for r in feed.table(PEOPLE).collect()}
+    applied, within = write_guests(ours)
     ours.create(LETTERS, letters(ours, "a"), say("create"), change_feed=False)
     ours.append(LETTERS, letters(ours, "b"), say("first"), ("load", 1))
     ours.append(LETTERS, letters(ours, "b"), say("again"), ("load", 1))
     ours.append(LETTERS, letters(ours, "c"), say("second"), ("load", 2))
+    ours.append(LETTERS, letters(ours, "d"), say("no transaction"))
     appended = ids(ours)
     ours.create(LETTERS, letters(ours, "z"), say("replace"))
     return Written(
         people=log(ours, PEOPLE),
-        changes=changes,
+        changes=feed(ours, PEOPLE, SYNCED),
+        guests=log(ours, GUESTS),
+        applied=applied,
+        applied_changes=feed(ours, GUESTS, APPLIED),
+        within=within,
         marked=marked,
         optimized=optimized,
         state=commits.state(ours.spark, ours.tables, PEOPLE),
@@ -133,6 +183,7 @@ def test_one_call_is_one_commit(written: Written) -> None:
 def test_the_state_of_a_table_is_what_its_last_commit_says(written: Written) -> None:
     assert written.state is not None
     assert (written.state.version, written.state.meta) == (OPTIMIZED, say("optimize"))
+    assert written.state.inputs == {"bronze.people": Point(7, "seven")}
 
 
 def test_create_partitions_and_turns_the_change_feed_on(written: Written) -> None:
@@ -178,6 +229,30 @@ def test_the_change_feed_of_a_sync_leaves_out_rows_that_are_equal_null_for_null(
     }
 
 
+def test_apply_deletes_inserts_and_updates_the_rows_it_is_given(written: Written) -> None:
+    assert written.applied == CHANGED_AFTER
+    commit = written.guests[APPLIED]
+    assert (commit.operation, commit.meta) == ("MERGE", say("apply"))
+    assert commit.metrics["numTargetRowsInserted"] == "1"
+    assert commit.metrics["numTargetRowsUpdated"] == "2"
+    assert commit.metrics["numTargetRowsDeleted"] == "1"
+
+
+def test_the_change_feed_of_an_apply_tells_just_those_rows(written: Written) -> None:
+    assert written.applied_changes == {
+        ("insert", "P5"),
+        ("delete", "P3"),
+        *((kind, id_) for kind in ("update_preimage", "update_postimage") for id_ in ("P2", "P4")),
+    }
+
+
+def test_apply_looks_only_within_the_partitions_it_is_told(written: Written) -> None:
+    same, *others = CHANGED_AFTER
+    assert written.within == [{**same, "visits": 1}, *others]
+    removed = {file["path"].partition("/")[0] for file in written.guests[WITHIN].of("remove")}
+    assert removed == {"country=GB"}
+
+
 def test_mark_commits_no_file_and_keeps_the_rows(written: Written) -> None:
     commit = written.people[MARKED]
     assert (commit.of("add"), commit.of("remove")) == ([], [])
@@ -192,13 +267,14 @@ def test_optimize_changes_files_but_no_row(written: Written) -> None:
 
 
 def test_an_append_made_twice_adds_its_rows_once(written: Written) -> None:
-    assert written.appended == ["a", "b", "c"]
-    assert [c.meta["run_id"] for c in written.letters[:3]] == ["create", "first", "second"]
+    assert written.appended == ["a", "b", "c", "d"]
+    runs = [commit.meta["run_id"] for commit in written.letters[:4]]
+    assert runs == ["create", "first", "second", "no transaction"]
 
 
 def test_creating_a_table_again_replaces_its_rows_and_keeps_its_history(written: Written) -> None:
     assert written.replaced == ["z"]
-    assert [c.meta["run_id"] for c in written.letters[3:]] == ["replace"]
+    assert [c.meta["run_id"] for c in written.letters[4:]] == ["replace"]
 
 
 def test_the_shared_session_says_nothing_of_a_writer_in_its_own(
@@ -208,12 +284,23 @@ def test_the_shared_session_says_nothing_of_a_writer_in_its_own(
     assert "replace" not in (spark.conf.get(USER_METADATA, "") or "")
 
 
+def test_rows_put_aside_can_be_had_back(ours: Writer) -> None:
+    kept = ours.put_aside(frame(ours.spark, SCHEMA, BEFORE), "silver.aside", "r1")
+    again = ours.put_back("silver.aside", "r1", kept.schema)
+    for found in (kept, again):
+        assert sorted(row["id"] for row in found.collect()) == ["P1", "P2", "P3", "P4"]
+    nothing = ours.put_aside(kept.where("id is null"), "silver.nothing", "r1")
+    assert (nothing.schema, nothing.count()) == (kept.schema, 0)
+    ours.tables.clear("r1")
+    assert not ours.tables.aside("silver.aside", "r1").exists()
+
+
 # Last in this file: from here on the names mean another warehouse.
 @pytest.mark.usefixtures("written")
 def test_a_session_that_turns_to_another_warehouse_takes_no_file_of_the_first(
     spark: SparkSession, ours: Writer, tmp_path: Path
 ) -> None:
     stored = ours.tables.stored()
-    assert stored == [LETTERS, PEOPLE]
+    assert stored == [LETTERS, GUESTS, PEOPLE]
     writer(spark, tmp_path / "other")
     assert ours.tables.stored() == stored

@@ -471,7 +471,7 @@ def test_the_engine_knows_no_word_of_a_hospital() -> None:
 
 
 def test_nothing_is_used_that_spark_connect_lacks() -> None:
-    calls = r"\.rdd\b|sparkContext|\b_jvm\b|\._j\w+|\.cache\(|\.persist\(|\budf\("
+    calls = r"\.rdd\b|sparkContext|\b_jvm\b|\._j(c|df|sc|schema|sparkSession)\b|\.cache\(|\.persist\(|\budf\("
     assert lines_with(calls, python_files("lakehouse", "jobs", "notebooks")) == []
 
 

@@ -38,11 +38,18 @@ def stand(*files: LoadedFile, delivery: str = "delta", dated: bool = False) -> E
 
 
 def test_without_files_nothing_stands_anywhere() -> None:
-    assert standing([], declared()) == standing([], declared("full")) == Extracts(frozenset(), {}, {})
+    assert (
+        standing([], declared()) == standing([], declared("full")) == Extracts(frozenset(), {}, {})
+    )
 
 
 def test_in_delta_the_newest_version_of_a_name_replaces_the_older_ones() -> None:
-    files = loaded("h1", "a", 1), loaded("h2", "a", 2), loaded("h3", "a", 3), loaded("other", "b", 1)
+    files = (
+        loaded("h1", "a", 1),
+        loaded("h2", "a", 2),
+        loaded("h3", "a", 3),
+        loaded("other", "b", 1),
+    )
     assert stand(*files).replaced == {"h1", "h2"}
 
 
@@ -106,7 +113,11 @@ def test_two_extracts_of_one_day_follow_each_other_by_the_hour() -> None:
 
 
 def test_a_replaced_extract_follows_nothing_and_is_followed_by_nothing() -> None:
-    files = loaded("h1", "a", 1, modified=1), loaded("h1b", "a", 1, modified=2), loaded("h2", "a", 2)
+    files = (
+        loaded("h1", "a", 1, modified=1),
+        loaded("h1b", "a", 1, modified=2),
+        loaded("h2", "a", 2),
+    )
     found = stand(*files, delivery="full")
     assert found.replaced == {"h1"}
     assert found.following == {"h1b": at(2)}

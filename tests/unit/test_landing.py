@@ -15,6 +15,7 @@ from lakehouse import domain as domains
 from lakehouse.contracts import Domain
 from lakehouse.drift import DriftEvent
 from lakehouse.errors import LandingError
+from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Delivery, Found
 
 ENTITY = """\
@@ -179,10 +180,21 @@ def test_the_same_content_under_two_names_is_loaded_once(tmp_path: Path, folder:
     assert found.notes == ["things_b.csv: same content as things_a.csv, not loaded again"]
 
 
+def held(delivery: Delivery) -> LoadedFile:
+    """The delivery as bronze knows it afterwards."""
+    return LoadedFile(
+        delivery.file,
+        delivery.file_hash,
+        delivery.rows,
+        delivery.delivered_at,
+        delivery.modified_at,
+    )
+
+
 def test_content_that_was_loaded_is_known_under_any_name(tmp_path: Path, folder: Path) -> None:
     shop = domain(tmp_path)
     put(folder, "things_a.csv")
-    loaded = {only(landing.look(shop, folder, [])).file_hash}
+    loaded = [held(only(landing.look(shop, folder, [])))]
     (folder / "things_a.csv").rename(folder / "things_b.csv")
     found = landing.look(shop, folder, loaded)
     assert (found.known, found.deliveries, found.notes) == (["things_b.csv"], [], [])
@@ -191,9 +203,24 @@ def test_content_that_was_loaded_is_known_under_any_name(tmp_path: Path, folder:
 def test_a_known_name_with_other_content_is_a_new_delivery(tmp_path: Path, folder: Path) -> None:
     shop = domain(tmp_path)
     put(folder, "things.csv")
-    loaded = {only(landing.look(shop, folder, [])).file_hash}
+    loaded = [held(only(landing.look(shop, folder, [])))]
     put(folder, "things.csv", "thing_id,label,made_on\n1,y,2024-01-01\n")
     assert only(landing.look(shop, folder, loaded)).file == "things.csv"
+
+
+def test_a_correction_taken_back_is_a_new_delivery_of_a_known_content(
+    tmp_path: Path, folder: Path
+) -> None:
+    shop = domain(tmp_path)
+    loaded = []
+    for hour, label in enumerate("xyx"):
+        path = put(folder, "things.csv", f"thing_id,label,made_on\n1,{label},2024-01-01\n")
+        os.utime(path, (3600 * hour, 3600 * hour))
+        loaded.append(held(only(landing.look(shop, folder, loaded))))
+        assert landing.look(shop, folder, loaded).known == ["things.csv"]
+    os.utime(path, (3600 * 9, 3600 * 9))
+    assert landing.look(shop, folder, loaded).known == ["things.csv"]
+    assert len({file.file_hash for file in loaded}) == 3
 
 
 # -- headers ---------------------------------------------------------------------------------------

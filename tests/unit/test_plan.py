@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import domain as domains
 from lakehouse import commits, plan
+from lakehouse import domain as domains
 from lakehouse.commits import Commit, Point, State, metadata
 from lakehouse.config import Environment, Run
 from lakehouse.errors import ConfigError

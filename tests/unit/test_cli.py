@@ -1,0 +1,154 @@
+"""The command line as far as it can be told without Spark: options, JSON and exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lakehouse import cli, domain, replay
+from lakehouse.config import Run
+from lakehouse.contracts import Domain
+from lakehouse.errors import ConfigError, GateError
+from lakehouse.landing import Found
+from lakehouse.ledger import Outcome
+from lakehouse.plan import Verdict
+from lakehouse.run import Result as RunResult
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def hospital() -> Domain:
+    return domain.load(ROOT / "conf", "hospital")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What a run was asked for; it does nothing and refuses no file."""
+    found: list[tuple[Any, ...]] = []
+
+    def execute(opened: object, run: Run, layers: Any, watch: Any, retry: bool) -> RunResult:
+        found.append((run, tuple(layers), retry))
+        return RunResult(run, [Outcome("gold.x", "fresh")])
+
+    monkeypatch.setattr(cli, "execute", execute)
+    return found
+
+
+def command(*words: str) -> Result:
+    return CliRunner().invoke(cli.app, list(words))
+
+
+def test_a_run_passes_its_options_on(asked: list[tuple[Any, ...]]) -> None:
+    outcome = command("run", "hospital", "--wait", "2.5", "--confirm-deletes")
+    assert outcome.exit_code == 0, outcome.output
+    ((run, layers, retry),) = asked
+    assert (run.wait, run.confirm_deletes) == (2.5, True)
+    assert layers == ("bronze", "silver", "gold")
+    assert retry is False
+
+
+def test_without_them_a_run_neither_waits_nor_deletes_much(asked: list[tuple[Any, ...]]) -> None:
+    assert command("run", "hospital").exit_code == 0
+    ((run, _, _),) = asked
+    assert (run.wait, run.confirm_deletes) == (0, False)
+
+
+def test_a_job_passes_the_same_options_on(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["job", "--domain", "hospital", "--wait", "1", "--confirm-deletes", "--json"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as end:
+        cli.job("silver")
+    assert not end.value.code
+    ((run, layers, _),) = asked
+    assert (run.wait, run.confirm_deletes, layers) == (1, True, ("silver",))
+
+
+def test_a_negative_wait_is_a_usage_error() -> None:
+    assert command("run", "hospital", "--wait", "-1").exit_code == 2
+
+
+def test_json_of_a_run_stands_alone_on_standard_output(asked: list[tuple[Any, ...]]) -> None:
+    outcome = command("run", "hospital", "--json")
+    (line,) = outcome.stdout.splitlines()
+    assert json.loads(line)["status"] == "nothing"
+    assert "Nothing new" in outcome.stderr
+
+
+def test_json_of_a_run_that_fails_says_what_was_done_and_why_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def execute(opened: object, run: Run, layers: Any, watch: Any, retry: bool) -> RunResult:
+        watch(Outcome("bronze.x", "loaded", rows_in=3, written=3))
+        raise GateError("1 check stopped publication [/b]")
+
+    monkeypatch.setattr(cli, "execute", execute)
+    outcome = command("run", "hospital", "--json")
+    assert outcome.exit_code == 4
+    told = json.loads(outcome.stdout)
+    assert (told["status"], told["exit_code"]) == ("failed", 4)
+    assert told["error"] == "1 check stopped publication [/b]"
+    assert told["tables_written"] == ["bronze.x"]
+    assert told["run_id"]
+    assert "1 check stopped publication [/b]" in outcome.stderr
+    assert "Bronze" in outcome.stderr
+
+
+def test_json_of_a_run_of_no_domain() -> None:
+    outcome = command("run", "nowhere", "--json")
+    assert outcome.exit_code == 2
+    assert json.loads(outcome.stdout)["exit_code"] == 2
+
+
+def test_a_plan_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    due = {"silver.visits": Verdict("stale", "bronze.visits may be written")}
+    monkeypatch.setattr(cli, "preview", lambda opened, run: (Found(), due, {"silver.visits": 3.0}))
+    outcome = command("plan", "hospital", "--json")
+    assert json.loads(outcome.stdout)["tables"][0]["took"] == 3.0
+    assert "Tables to build" in outcome.stderr
+
+
+def test_json_of_a_plan_that_fails() -> None:
+    outcome = command("plan", "nowhere", "--json")
+    assert outcome.exit_code == 2
+    assert json.loads(outcome.stdout)["status"] == "failed"
+
+
+def test_a_replay_judges_silver_and_gold_again(asked: list[tuple[Any, ...]]) -> None:
+    assert command("quarantine", "replay", "hospital", "--wait", "1").exit_code == 0
+    ((run, layers, retry),) = asked
+    assert (run.only, run.wait, layers, retry) == ((), 1, ("silver", "gold"), True)
+
+
+def test_a_replay_of_one_table_takes_what_follows_from_it(asked: list[tuple[Any, ...]]) -> None:
+    outcome = command("quarantine", "replay", "hospital", "--table", "visits")
+    assert outcome.exit_code == 0, outcome.output
+    ((run, _, _),) = asked
+    assert run.only[0] == "silver.visits"
+    assert {"silver.treatments", "gold.dim_visits", "gold.fact_treatments"} <= set(run.only)
+    assert not {"silver.patients", "silver.doctors", "gold.dim_patients"} & set(run.only)
+
+
+@pytest.mark.parametrize("table", ["nothing", "gold.visits"])
+def test_a_replay_of_a_table_that_holds_no_rows_is_refused(table: str, hospital: Domain) -> None:
+    with pytest.raises(ConfigError, match=r"Known: .*visits"):
+        replay.tables_of(hospital, table)
+    assert command("quarantine", "replay", "hospital", "--table", table).exit_code == 2
+
+
+def test_tables_follow_in_an_order_in_which_they_can_be_built(hospital: Domain) -> None:
+    found = replay.tables_of(hospital, "quarantine.visits")
+    assert found.index("silver.visits") < found.index("silver.treatments")
+    assert found.index("gold.dim_visits") < found.index("gold.fact_treatments")
+    assert len(found) == len(set(found))
+
+
+def test_help_says_where_personal_data_are_shown() -> None:
+    said = " ".join(command("quarantine", "show", "--help").output.split())
+    assert "personal data" in said
+    said = " ".join(command("quarantine", "export", "--help").output.split())
+    assert "personal data" in said

@@ -1,0 +1,128 @@
+"""What the writer does when a commit fails, and how it names partitions; no table is written."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+)
+from tenacity import wait_none
+
+from lakehouse import merge
+from lakehouse.errors import BalanceError
+from lakehouse.merge import USER_METADATA, Writer, can_pass
+
+CONFLICT = DeltaConcurrentModificationException("[DELTA_CONCURRENT_APPEND] Files were added")
+
+
+class Failing:
+    """A session whose SQL fails with some errors, one after the other, before it succeeds."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.texts: list[str] = []
+        self.said: list[tuple[str, str]] = []
+        self.conf = SimpleNamespace(set=lambda key, value: self.said.append((key, value)))
+
+    def sql(self, text: str) -> None:
+        self.texts.append(text)
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def mark(session: Failing) -> None:
+    """The smallest write there is."""
+    tables = SimpleNamespace(name=lambda table: table)
+    Writer(session, tables).mark("silver.thing", {"run_id": "r1"})  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "wait_random_exponential", lambda **_: wait_none())
+
+
+def test_a_write_that_a_passing_conflict_stopped_is_made_again() -> None:
+    session = Failing(CONFLICT, CONFLICT)
+    mark(session)
+    assert len(session.texts) == 3
+    assert len(set(session.texts)) == 1
+    assert session.said == [(USER_METADATA, '{"run_id": "r1"}')]
+
+
+def test_a_write_that_succeeds_is_made_once() -> None:
+    session = Failing()
+    mark(session)
+    assert len(session.texts) == 1
+
+
+def test_what_does_not_pass_is_raised_as_it_is_after_five_attempts() -> None:
+    session = Failing(*[CONFLICT] * 9)
+    with pytest.raises(DeltaConcurrentModificationException) as caught:
+        mark(session)
+    assert caught.value is CONFLICT
+    assert len(session.texts) == 5
+
+
+def test_what_cannot_pass_is_raised_at_once() -> None:
+    session = Failing(ValueError("no such column"))
+    with pytest.raises(ValueError, match="no such column"):
+        mark(session)
+    assert len(session.texts) == 1
+
+
+# In Python these have no class in common but PySparkException.
+@pytest.mark.parametrize(
+    "conflict",
+    [
+        DeltaConcurrentModificationException,
+        ConcurrentWriteException,
+        ConcurrentAppendException,
+        ConcurrentDeleteReadException,
+        ConcurrentDeleteDeleteException,
+    ],
+)
+def test_a_conflict_with_files_of_others_can_pass(conflict: type[Exception]) -> None:
+    """Runs are kept apart, so what was in the way was upkeep."""
+    assert can_pass(conflict("[DELTA_CONCURRENT_DELETE_READ] while committing"))
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (OSError("Connection reset by peer"), True),
+        (RuntimeError("Read timed out"), True),
+        (RuntimeError("S3: SlowDown, please"), True),
+        (RuntimeError("Service Unavailable"), True),
+        (RuntimeError("table not found\nCaused by: Timeout"), False),
+        (BalanceError("rows are missing"), False),
+        (ValueError(""), False),
+        (KeyboardInterrupt("Timeout"), False),
+    ],
+)
+def test_a_storage_that_cannot_be_reached_may_come_back(error: BaseException, passes: bool) -> None:
+    assert can_pass(error) is passes
+
+
+@pytest.mark.parametrize(
+    ("values", "sql"),
+    [
+        (["GB", "FR"], "(kept.`c` IN ('GB', 'FR'))"),
+        (["GB", None], "(kept.`c` IN ('GB') OR kept.`c` IS NULL)"),
+        ([None], "(kept.`c` IS NULL)"),
+        ([], "(false)"),
+        (["it's", "back\\slash"], r"(kept.`c` IN ('it\'s', 'back\\slash'))"),
+        ([1, True, Decimal("1.50")], "(kept.`c` IN (1, true, '1.50'))"),
+        ([date(2026, 1, 31)], "(kept.`c` IN ('2026-01-31'))"),
+    ],
+)  # fmt: skip
+def test_partitions_are_named_as_sql(values: list[Any], sql: str) -> None:
+    assert merge._among("c", values) == sql
