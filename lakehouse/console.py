@@ -139,7 +139,7 @@ def summary(result: Result) -> None:
         )
         return
     run = result.run
-    out.print(f"\n{written_words(result)} {_balance(result)}")
+    out.print(f"\n{written_words(result)} {_balance(result)}", soft_wrap=True)
     say(run.warehouse, "Tables    ")
     say(f'lakehouse sql {run.domain} "select * from gold.<table>"', "Questions ")
     say(f"lakehouse quarantine list {run.domain}", "Held back ")
@@ -251,7 +251,7 @@ def forecast(found: Found, verdicts: dict[str, Verdict], seconds: dict[str, floa
         say(note, "note", "yellow")
     for refused in found.refused:
         say(refused, "refused", "red")
-    out.print(_total(found, list(due), seconds))
+    out.print(_total(found, list(due), seconds), soft_wrap=True)
 
 
 def _drift(delivery: Delivery) -> str:
