@@ -5,10 +5,11 @@ Cost follows the change: only the bronze rows of these keys are judged, whatever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
+from operator import and_, or_
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -261,23 +262,25 @@ def touched_by_date(
     if any(text and PLACEHOLDER in text for text in texts):
         return None
     silver, held = read(f"silver.{entity.entity}"), read(f"quarantine.{entity.entity}")
-    near = F.lit(False)
-    for name, column in entity.columns.items():
-        for kind in ("min", "max"):
-            if getattr(column, kind) == PLACEHOLDER:
-                between = F.col(name).between(F.lit(min(before, now)), F.lit(max(before, now)))
-                near = near | between | F.array_contains(WARNINGS, entity.reason(name, kind))
-        if column.derive and PLACEHOLDER in column.derive:
-            known = F.lit(True)
-            for _, other in columns_in(column.derive):
-                known = known & F.col(other).isNotNull()
-            near = near | known
     found = []
     if silver is not None:
+        near = reduce(or_, _dated(entity, before, now), F.lit(False))
         found.append(silver.where(near).select(key_text(entity).alias(KEY)))
     if held is not None:
         found.append(held.select(F.col("key").alias(KEY)))
     return found
+
+
+def _dated(entity: Entity, before: date, now: date) -> Iterator[Column]:
+    """Conditions of which one holds for each silver row that another business date may change."""
+    for name, column in entity.columns.items():
+        for kind in ("min", "max"):
+            if getattr(column, kind) == PLACEHOLDER:
+                yield F.col(name).between(F.lit(min(before, now)), F.lit(max(before, now)))
+                yield F.array_contains(WARNINGS, entity.reason(name, kind))
+        if column.derive and PLACEHOLDER in column.derive:
+            known = [F.col(other).isNotNull() for _, other in columns_in(column.derive)]
+            yield reduce(and_, known, F.lit(True))
 
 
 def together(frames: list[DataFrame]) -> DataFrame | None:

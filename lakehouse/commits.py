@@ -69,6 +69,12 @@ class Commit:
         return self.operation in MAINTENANCE or "content" in self.meta
 
     @property
+    def files(self) -> int:
+        """Files it added to the table."""
+        names = ("numFiles", "numTargetFilesAdded")
+        return 0 if self.quiet else max(int(self.metrics.get(name, 0)) for name in names)
+
+    @property
     def rows(self) -> int:
         """Rows it inserted, updated and deleted."""
         names = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
@@ -81,9 +87,9 @@ class Commit:
 class State:
     """A table as its log describes it.
 
-    `version` is the newest version, `content` the point of the newest one that changed a row; `meta`
-    is what our last commit said, empty when rows were changed by someone else since, so that the
-    table counts as one we know nothing of and is built again.
+    `version` is the newest version, `content` the point of the newest one that changed a row;
+    `meta` is what our last commit said, empty when rows were changed by someone else since, so that
+    the table counts as one we know nothing of and is built again.
     """
 
     version: int

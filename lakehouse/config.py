@@ -22,9 +22,9 @@ class Environment(Declared):
     `<catalog>.<schema>.<table>`. `scratch` is a folder that Python and all of Spark can reach, by
     default inside the warehouse. `spark` holds settings of the session's start, `session` those
     that can still be set in a session somebody else started. `bring_delta` puts the Delta JARs of
-    the installed delta-spark on the class path, where the platform does not have them. A table of at
-    most `small` rows is made from all of its inputs' rows: that costs less than to find out which
-    of them changed.
+    the installed delta-spark on the class path, where the platform does not have them. A table of
+    at most `small` rows is made from all of its inputs' rows: that costs less than to find out
+    which of them changed.
     """
 
     environment: str

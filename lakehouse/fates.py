@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.changes import Arrivals
 from lakehouse.conform import ERRORS, WARNINGS, conformed
-from lakehouse.contracts import Domain, Entity
+from lakehouse.contracts import Domain, Entity, Source
 from lakehouse.difference import INSERTED, OP, REMOVED, UNCHANGED, UPDATED, difference
 from lakehouse.history import (
     ACCEPTED,
@@ -99,10 +99,13 @@ def spoken(
             continue
         if arrivals.extracts.replaced:
             bronze = bronze.where(~F.col("_file_hash").isin(*arrivals.extracts.replaced))
-        rows = conformed(bronze, domain, domain.sources[arrivals.source], entity, business_date)
+        source = domain.sources[arrivals.source]
         if touched is not None:
-            rows = rows.withColumn(KEY, key_text(entity))
-            rows = rows.join(F.broadcast(touched), KEY, "left_semi").drop(KEY)
+            # Keys first, of all rows; all other columns only of the rows that are looked at.
+            keyed = _keyed(bronze, domain, source, entity, business_date)
+            places = keyed.join(F.broadcast(touched), KEY, "left_semi").drop(KEY)
+            bronze = bronze.join(F.broadcast(places), ["_file_hash", "_row"], "left_semi")
+        rows = conformed(bronze, domain, source, entity, business_date)
         parts.append(_followed(rows, arrivals) if full else rows)
     return reduce(DataFrame.unionByName, parts) if parts else None
 
@@ -118,9 +121,19 @@ def keys_in(
         if bronze is not None and hashes:
             rows = bronze.where(F.col("_file_hash").isin(*hashes))
             source = domain.sources[arrivals.source]
-            rows = conformed(rows, domain, source, entity, business_date)
-            found.append(rows.select(key_text(entity).alias(KEY)))
+            found.append(_keyed(rows, domain, source, entity, business_date).select(KEY))
     return found
+
+
+def _keyed(
+    bronze: DataFrame, domain: Domain, source: Source, entity: Entity, business_date: date
+) -> DataFrame:
+    """Where each bronze row stands (`_file_hash`, `_row`) and its `_key`, without its other columns."""
+    own = {name: entity.columns[name] for name in entity.key}
+    if not any(column.derive for column in own.values()):
+        entity = entity.model_copy(update={"columns": own, "rules": ()})
+    rows = conformed(bronze, domain, source, entity, business_date)
+    return rows.select("_file_hash", "_row", key_text(entity).alias(KEY))
 
 
 def _followed(rows: DataFrame, arrivals: Arrivals) -> DataFrame:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse import commits
 from lakehouse.config import Run
 from lakehouse.conform import at
 from lakehouse.contracts import AcceptedValues, Check, Domain, TableChecks
@@ -110,6 +111,21 @@ def _aggregate(check: Check, domain: Domain, holds: Column, business_date: date)
     return None
 
 
+def _repeated(checks: TableChecks, domain: Domain) -> list[Column]:
+    """Rows beyond the first of their `unique` values; an Observation takes no distinct counts.
+
+    As in SQL: where a column is NULL, a row is like no other.
+    """
+    holds = F.expr(_live(domain, checks.table))
+    found = []
+    for check in checks.checks:
+        if check.unique:
+            filled = reduce(and_, [F.col(name).isNotNull() for name in check.unique], holds)
+            values = F.when(filled, F.struct(*check.unique))
+            found.append((_count(filled) - F.count_distinct(values)).alias(check.id))
+    return found
+
+
 def _count(condition: Column) -> Column:
     return F.count(F.when(condition, F.lit(1)))
 
@@ -152,7 +168,8 @@ def judge(
     values = dict(measured_values or {})
     due = {check.id for check in checks.checks} - set(values)
     left = checks.model_copy(update={"checks": tuple(c for c in checks.checks if c.id in due)})
-    values |= _one_row(rows, measured(left, domain, business_date))
+    aggregates = [*measured(left, domain, business_date), *_repeated(left, domain)]
+    values |= _one_row(rows, aggregates)
     seen = _Seen(
         spark=spark,
         tables=tables,
@@ -193,11 +210,9 @@ def _none_of(count: int, what: str) -> Verdict:
 
 
 def _unique(seen: _Seen, check: Check) -> Verdict:
-    """As in SQL: where a column is NULL, a row is like no other."""
     assert check.unique is not None
-    groups = seen.rows.dropna(subset=list(check.unique)).groupBy(*check.unique)
-    count = groups.agg(F.count(F.lit(1)).alias("_rows")).where("_rows > 1").count()
-    return _none_of(count, f"values of {' and '.join(check.unique)} that stand more than once")
+    what = f"rows that repeat the {' and '.join(check.unique)} of another"
+    return _none_of(seen.values[check.id], what)
 
 
 def _not_null(seen: _Seen, check: Check) -> Verdict:
@@ -296,32 +311,31 @@ def _change(before: Before, result: Result) -> str:
     return RESOLVED if result.status == PASSED and failed_before else ""
 
 
-def before(spark: SparkSession, tables: Tables, run: Run) -> Before:
+def before(spark: SparkSession | None, tables: Tables, run: Run) -> Before:
     """The last known status of each check before this run, and the value last published.
 
-    A value is published when no check stopped its table in that run. Otherwise running twice would
-    open a gate: the count that was refused would be the one to compare the next with.
+    Told by the commits of the table of results. A value is published when no check stopped its
+    table in that run. Otherwise running twice would open a gate: the count that was refused would
+    be the one to compare the next with.
     """
-    if not tables.exists(spark, TABLE):
-        return {}
-    stopping = (F.col("status") == FAILED) & (F.col("severity") == "stop")
-    stopped = F.max(stopping).over(Window.partitionBy("run_id", "table"))
-    moment = F.struct("judged_at", "run_id")
-    published = ~F.col("_stopped") & (F.col("value") != "")
-    last = (
-        spark.table(tables.name(TABLE))
-        .where(F.col("run_id") != run.run_id)
-        .withColumn("_stopped", stopped)
-        .groupBy("table", "check")
-        .agg(
-            F.max_by("status", F.when(F.col("status") != UNKNOWN, moment)).alias("status"),
-            F.max_by("value", F.when(published, moment)).alias("value"),
-        )
-    )
-    return {
-        (row["table"], row["check"]): (row["status"] or UNKNOWN, row["value"] or "")
-        for row in last.collect()
-    }
+    status: dict[tuple[str, str], str] = {}
+    value: dict[tuple[str, str], str] = {}
+    for commit in commits.log(spark, tables, TABLE):
+        if commit.meta.get("run_id") == run.run_id:
+            continue
+        for table, check, said, found, published in commit.meta.get("checks", []):
+            if said != UNKNOWN:
+                status.setdefault((table, check), said)
+            if published and found:
+                value.setdefault((table, check), found)
+    return {key: (status.get(key, UNKNOWN), value.get(key, "")) for key in {*status, *value}}
+
+
+def remembered(results: Iterable[Result]) -> dict[str, Any]:
+    """What the commit of these results says, for `before` to read without a query."""
+    results = list(results)
+    stopped = {result.table for result in results if result.stops}
+    return {"checks": [[r.table, r.id, r.status, r.value, r.table not in stopped] for r in results]}
 
 
 def rows_for_ops(

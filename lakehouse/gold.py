@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException, PySparkException
@@ -10,7 +11,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse import changes, commits
-from lakehouse.commits import Point, State
+from lakehouse.commits import Commit, Point, State
 from lakehouse.config import Run
 from lakehouse.contracts import CodeSet, Domain, Entity, GoldTable
 from lakehouse.difference import INSERTED, OP, REMOVED, UNCHANGED, difference
@@ -20,7 +21,7 @@ from lakehouse.merge import DELETE, Writer
 from lakehouse.plan import Step, Verdict
 from lakehouse.session import frame
 
-# A commit that added more files than this is worth clustering.
+# More files than this, added since a table was clustered, are worth clustering it again.
 MANY_FILES = 8
 CLUSTERED = "clustered"
 
@@ -65,9 +66,9 @@ def _first(error: AnalysisException | ParseException) -> str:
 class Build:
     """One gold table in one run: which rows are due, what they are, and how they are written.
 
-    A view is replaced, sorted by its Z-order columns: a table of one file has nothing to skip, so a
-    second commit for its order would gain nothing. A dimension or fact is kept by its grain, so that
-    its change feed shows just what changed.
+    A view is replaced, sorted by its Z-order columns: a table of one file has nothing to skip, so
+    a second commit for its order would gain nothing. A dimension or fact is kept by its grain, so
+    that its change feed shows just what changed.
     """
 
     def __init__(
@@ -182,12 +183,21 @@ class Build:
             self.writer.apply(self.name, changed, self.table.grain, self.meta)
 
 
-def wants_optimize(table: GoldTable, state: State) -> bool:
-    """Whether a table was written since OPTIMIZE: a fact in any way, another in many files."""
-    if not table.zorder_by or not state.meta or state.meta.get(CLUSTERED):
-        return False
-    files = int(state.metrics.get("numFiles") or state.metrics.get("numTargetFilesAdded") or 0)
-    return files > (0 if table.kind == "fact" else MANY_FILES)
+def wants_optimize(table: GoldTable, log: Iterable[Commit]) -> bool:
+    """Whether a table's commits, newest first, leave it so that clustering it again pays.
+
+    A fact that was made anew, or any table to which many files were added since it was clustered.
+    """
+    added = 0
+    for commit in log if table.zorder_by else ():
+        if not commit.ours:
+            return False
+        if commit.meta.get(CLUSTERED):
+            break
+        added += commit.files
+        if commit.operation not in commits.GROWING:
+            return added > (0 if table.kind == "fact" else MANY_FILES)
+    return added > MANY_FILES
 
 
 def build_codes(writer: Writer, codes: CodeSet, meta: dict[str, Any]) -> None:

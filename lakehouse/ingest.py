@@ -40,8 +40,8 @@ PLACE = (
 def loaded(opened: Callable[[], SparkSession], tables: Tables, table: str) -> list[LoadedFile]:
     """The files that a bronze table holds.
 
-    Told from its commits, as that needs no Spark job and, where log files can be reached, not even a
-    session; asked of the table when its log is not whole or something else wrote to it.
+    Told from its commits, as that needs no Spark job and, where log files can be reached, not even
+    a session; asked of the table when its log is not whole or something else wrote to it.
     """
     found: list[LoadedFile] = []
     commit = None

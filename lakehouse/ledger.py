@@ -144,10 +144,17 @@ def _drift_row(run: Run, e: DriftEvent) -> tuple[Any, ...]:
     return (run.run_id, e.kind, e.file, e.source, e.entity, e.column, e.action)
 
 
-def append(writer: Writer, run: Run, table: str, schema: str, rows: list[tuple[Any, ...]]) -> None:
-    """Append rows to an ops table, once per run."""
+def append(
+    writer: Writer,
+    run: Run,
+    table: str,
+    schema: str,
+    rows: list[tuple[Any, ...]],
+    more: dict[str, Any] | None = None,
+) -> None:
+    """Append rows to an ops table, once per run; its commit says `more`."""
     added = frame(writer.spark, rows, schema)
-    meta = commits.metadata(run.run_id, "", {})
+    meta = commits.metadata(run.run_id, "", {}, **(more or {}))
     if writer.tables.exists(writer.spark, table):
         writer.append(table, added, meta, (f"lakehouse:{table}:{run.run_id}", 1))
     else:

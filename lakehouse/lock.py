@@ -26,8 +26,8 @@ def held(tables: Tables, wait: float = 0) -> Iterator[None]:
         lock = FileLock(place, timeout=wait).acquire()
     except Timeout as error:
         raise ConcurrencyError(
-            f"Another run is working in {tables.warehouse}. Nothing was done and nothing is lost: run "
-            "again when it is done, or let this run wait with --wait SECONDS."
+            f"Another run is working in {tables.warehouse}. Nothing was done and nothing is lost: "
+            "run again when it is done, or let this run wait with --wait SECONDS."
         ) from error
     with lock:
         yield

@@ -1,4 +1,4 @@
-"""The only code that writes a Delta table: create, append, apply, sync, mark, optimise, put aside."""
+"""The only code that writes a Delta table, whatever the way; each write is one commit."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date
 from graphlib import TopologicalSorter
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -147,10 +148,12 @@ class _Work:
         return not any(self._due(step) for step in steps.values() if step.layer != "bronze")
 
     def _due(self, step: Step) -> bool:
-        verdict, state, _ = plan.verdict(self.logs, self.tables, step, self.run)
-        table = self.domain.gold.get(step.name) if step.layer == "gold" else None
-        unclustered = table and state is not None and gold.wants_optimize(table, state)
-        return verdict.due or bool(unclustered)
+        verdict, _, _ = plan.verdict(self.logs, self.tables, step, self.run)
+        return verdict.due or (step.layer == "gold" and self._unclustered(step))
+
+    def _unclustered(self, step: Step) -> bool:
+        log = commits.log(self.logs, self.tables, step.table)
+        return gold.wants_optimize(self.domain.gold[step.name], log)
 
     def foresee(
         self, steps: dict[str, Step], found: Found
@@ -210,8 +213,13 @@ class _Work:
         """Append the run to the ops tables, side by side."""
         rows = ledger.rows(result.run, result.outcomes, result.found, result.seconds, result.error)
         rows += gates.rows_for_ops(result.run, result.checks)
+        said = {gates.TABLE: gates.remembered(result.checks)}
+
+        def append(table: str, schema: str, added: list[tuple[Any, ...]]) -> None:
+            ledger.append(self.writer(), self.run, table, schema, added, said.get(table, {}))
+
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
-            list(pool.map(lambda table: ledger.append(self.writer(), self.run, *table), rows))
+            list(pool.map(lambda row: append(*row), rows))
 
     def build(
         self, steps: dict[str, Step], found: Found, watch: Watch, outcomes: dict[str, Outcome]
@@ -364,7 +372,7 @@ class _Work:
         """What each check said in earlier runs, read once."""
         with self._lock:
             if self._before is None:
-                self._before = gates.before(self.opened(), self.tables, self.run)
+                self._before = gates.before(self.logs, self.tables, self.run)
             return self._before
 
     def _newest(self, table: str) -> date | None:
@@ -384,12 +392,10 @@ class _Work:
 
     def _cluster(self, step: Step) -> None:
         """OPTIMIZE a table written since it was last clustered, beside those that read it."""
-        writer = self.writer()
         state = commits.state(self.logs, self.tables, step.table)
-        table = self.domain.gold[step.name]
-        if state is not None and gold.wants_optimize(table, state):
+        if state is not None and self._unclustered(step):
             meta = state.kept(**{**state.meta, gold.CLUSTERED: True})
-            writer.optimize(step.table, table.zorder_by, meta)
+            self.writer().optimize(step.table, self.domain.gold[step.name].zorder_by, meta)
 
 
 def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:

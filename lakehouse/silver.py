@@ -175,9 +175,9 @@ class Build:
         )
         if events and action == "fail":
             raise GateError(
-                f"{self.step.table}: {'; '.join(event.words for event in events)}. The table stays as "
-                "it was, as `drift: {type: fail}` says. Correct the formats in the source file, or "
-                "deliver the file again under the same name."
+                f"{self.step.table}: {'; '.join(event.words for event in events)}. The table stays "
+                "as it was, as `drift: {type: fail}` says. Correct the formats in the source file, "
+                "or deliver the file again under the same name."
             )
         return events
 
@@ -194,9 +194,9 @@ class Build:
         if lost > allowed:
             raise GateError(
                 f"{self.step.table}: the new files would delete {lost:,} of {there:,} keys, more "
-                f"than the {self.entity.max_deleted:.0%} that `max_deleted` allows. The table stays "
-                "as it was. If a delivery is incomplete, deliver it again under the same name; if "
-                "it is right, run again with --confirm-deletes."
+                f"than the {self.entity.max_deleted:.0%} that `max_deleted` allows. The table "
+                "stays as it was. If a delivery is incomplete, deliver it again under the same "
+                "name; if it is right, run again with --confirm-deletes."
             )
 
     def count(self, rows: DataFrame, touched: DataFrame | None) -> Census:
