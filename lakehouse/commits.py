@@ -66,7 +66,15 @@ class Commit:
     @property
     def quiet(self) -> bool:
         """Whether it changed no row."""
-        return self.operation in MAINTENANCE or "content" in self.meta
+        idle = self.operation == "MERGE" and bool(self.metrics) and self.rows == 0
+        return self.operation in MAINTENANCE or "content" in self.meta or idle
+
+    @property
+    def point(self) -> Point | None:
+        """The content after it, as far as it can tell itself."""
+        if "content" in self.meta:
+            return Point(*self.meta["content"])
+        return None if self.quiet else Point(self.version, self.meta["run_id"])
 
     @property
     def files(self) -> int:
@@ -122,15 +130,15 @@ def metadata(run_id: str, definition: str, inputs: dict[str, Point], **more: Any
 def state(spark: SparkSession | None, tables: Tables, table: str) -> State | None:
     """The table's state, or None when it does not exist."""
     newest: Commit | None = None
+    last: Commit | None = None
     for commit in log(spark, tables, table):
         newest = newest or commit
-        if commit.ours:
-            point = commit.meta.get("content", [commit.version, commit.meta["run_id"]])
-            return State(
-                newest.version, Point(*point), newest.timestamp, commit.meta, commit.metrics
-            )
-        if not commit.quiet:
+        if not commit.ours and not commit.quiet:
             break
+        if commit.ours:
+            last = last or commit
+            if point := commit.point:
+                return State(newest.version, point, newest.timestamp, last.meta, last.metrics)
     if newest is None:
         return None
     return State(newest.version, Point(newest.version, ""), newest.timestamp)

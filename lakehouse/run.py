@@ -462,7 +462,7 @@ def _silver_outcome(table: str, verdict: Verdict, built: silver.Built) -> Outcom
 def _gold_outcome(table: str, verdict: Verdict, after: commits.State) -> Outcome:
     metrics = after.metrics
     outcome = Outcome(table, verdict.status, verdict.reason)
-    if "content" in after.meta:
+    if after.content.run_id != after.meta["run_id"]:
         outcome.status = "unchanged"
     elif "numTargetRowsInserted" in metrics:
         outcome.written = int(metrics["numTargetRowsInserted"]) + int(

@@ -1,4 +1,4 @@
-"""The small shop for tests in which something goes wrong: its declarations, and how it should be."""
+"""The small shop for tests in which something goes wrong: declared, and as it should be."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ def deadly(killer: Killer) -> Iterator[None]:
     """Meanwhile, runs die where the killer says, and the dead do not tidy up."""
     put_aside, clear = Writer.put_aside, Tables.clear
 
-    def keep(writer: Writer, *args: Any) -> Any:
+    def keep(writer: Writer, *args: Any, **kwargs: Any) -> Any:
         killer.check()
-        return put_aside(writer, *args)
+        return put_aside(writer, *args, **kwargs)
 
     def tidy(tables: Tables, run_id: str | None = None) -> None:
         if killer.died_at is None:

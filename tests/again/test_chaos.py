@@ -1,7 +1,7 @@
 """Killed at any moment, a run leaves tables from which the next run comes to what it should be.
 
-`LAKEHOUSE_SEED` draws other moments, `LAKEHOUSE_KILLS` more of them; `LAKEHOUSE_BOUNDARIES=all` also
-kills before each write of each table. `python -m bench.chaos` goes on for as long as one likes.
+`LAKEHOUSE_SEED` draws other moments, `LAKEHOUSE_KILLS` more of them; `LAKEHOUSE_BOUNDARIES=all`
+kills before each write of each table too. `python -m bench.chaos` goes on for as long as one likes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.again import kills
-from tests.again.house import Shop
+from tests.again.house import Shop, wanted
 from tests.again.kills import Kill, Place
+from tests.again.model import expected
 from tests.again.small import FIRST, SECOND, THIRD, Undisturbed, gold, ledger, unlike
 
 SEED = int(os.environ.get("LAKEHOUSE_SEED", "0"))
@@ -35,6 +36,12 @@ def one_thread(in_the_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "threads: 4" in text
     local.write_text(text.replace("threads: 4", "threads: 1"), "utf-8")
     monkeypatch.setenv("LAKEHOUSE_CONF", str(conf))
+
+
+def test_undisturbed_it_is_what_the_model_says(undisturbed: Undisturbed) -> None:
+    assert unlike(undisturbed.first, wanted(expected(FIRST))) == {}
+    assert unlike(undisturbed.second, wanted(expected([*FIRST, *SECOND]))) == {}
+    assert unlike(undisturbed.third, wanted(expected([*FIRST, *SECOND, *THIRD]))) == {}
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -68,7 +68,7 @@ def told(results: dict[str, Result]) -> dict[str, tuple[str, str]]:
 # -- each kind -------------------------------------------------------------------------------------
 
 
-def test_unique_counts_the_values_that_stand_more_than_once(ours: Writer, hospital: Domain) -> None:
+def test_unique_counts_the_rows_that_repeat_another(ours: Writer, hospital: Domain) -> None:
     rows = facts(
         ours,
         ("T1", "V1"),
@@ -86,9 +86,9 @@ def test_unique_counts_the_values_that_stand_more_than_once(ours: Writer, hospit
         cost={"unique": ["treatment_cost"]},
     )
     found = judge(ours, hospital, checks, rows)
-    assert told(found) == {"one": ("failed", "1"), "two": ("failed", "1"), "cost": ("passed", "0")}
+    assert told(found) == {"one": ("failed", "2"), "two": ("failed", "1"), "cost": ("passed", "0")}
     assert found["two"].expected == (
-        "0 values of treatment_id and visit_id that stand more than once"
+        "0 rows that repeat the treatment_id and visit_id of another"
     )
 
 
@@ -373,7 +373,7 @@ def empty(spark: SparkSession, tmp_path: Path) -> Writer:
 
 def remember(ours: Writer, run_id: str, *results: Result) -> None:
     for table, schema, rows in gates.rows_for_ops(run(run_id), results):
-        ledger.append(ours, run(run_id), table, schema, rows)
+        ledger.append(ours, run(run_id), table, schema, rows, gates.remembered(results))
 
 
 def run(run_id: str) -> Run:

@@ -185,8 +185,8 @@ def test_a_department_is_filled_from_the_doctor_and_compared_only_when_both_are_
 
 def test_earlier_warnings_stay(visits: Cases) -> None:
     assert visits["warned before"]["_warnings"] == [
-        "follow_up_required_invalid",
         "department_mismatch",
+        "follow_up_required_invalid",
     ]
 
 
