@@ -127,6 +127,14 @@ def metadata(run_id: str, definition: str, inputs: dict[str, Point], **more: Any
     return {MARK: 1, "run_id": run_id, "definition": definition, "inputs": points, **more}
 
 
+def maintenance(run_id: str) -> dict[str, Any]:
+    """What a commit that only moves files says: who made it, and nothing about what the table holds.
+
+    A run may have written between the look at the table and such a commit.
+    """
+    return {"run_id": run_id}
+
+
 def state(spark: SparkSession | None, tables: Tables, table: str) -> State | None:
     """The table's state, or None when it does not exist."""
     newest: Commit | None = None

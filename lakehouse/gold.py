@@ -23,7 +23,6 @@ from lakehouse.session import frame
 
 # More files than this, added since a table was clustered, are worth clustering it again.
 MANY_FILES = 8
-CLUSTERED = "clustered"
 
 
 def query(writer: Writer, table: GoldTable) -> DataFrame:
@@ -190,10 +189,10 @@ def wants_optimize(table: GoldTable, log: Iterable[Commit]) -> bool:
     """
     added = 0
     for commit in log if table.zorder_by else ():
+        if commit.operation == "OPTIMIZE":
+            break
         if not commit.ours:
             return False
-        if commit.meta.get(CLUSTERED):
-            break
         added += commit.files
         if commit.operation not in commits.GROWING:
             return added > (0 if table.kind == "fact" else MANY_FILES)

@@ -7,7 +7,6 @@ from pyspark.sql import SparkSession
 from lakehouse import commits
 from lakehouse import domain as domains
 from lakehouse.config import Run
-from lakehouse.gold import CLUSTERED
 from lakehouse.merge import Writer
 from lakehouse.tables import Tables
 
@@ -21,10 +20,7 @@ def optimize(spark: SparkSession, run: Run) -> list[str]:
     done = []
     for table in domains.load(run.conf, run.domain).gold.values():
         name = f"gold.{table.name}"
-        state = commits.state(spark, tables, name)
-        if table.zorder_by and state is not None:
-            # The state of the table goes on: the same metadata, and no row changed.
-            meta = state.kept(**{**state.meta, CLUSTERED: True}) if state.meta else {}
-            writer.optimize(name, table.zorder_by, meta)
+        if table.zorder_by and tables.exists(spark, name):
+            writer.optimize(name, table.zorder_by, commits.maintenance(run.run_id))
             done.append(name)
     return done

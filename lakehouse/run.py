@@ -143,9 +143,9 @@ class _Work:
 
     def idle(self, steps: dict[str, Step], found: Found) -> bool:
         """Whether nothing at all is due."""
-        if self.retry or any(delivery.rows for delivery in found.deliveries):
-            return False
-        return not any(self._due(step) for step in steps.values() if step.layer != "bronze")
+        # All logs are read first: one that is damaged is told before anything is opened.
+        due = [step for step in steps.values() if step.layer != "bronze" and self._due(step)]
+        return not (due or self.retry or any(delivery.rows for delivery in found.deliveries))
 
     def _due(self, step: Step) -> bool:
         verdict, _, _ = plan.verdict(self.logs, self.tables, step, self.run)
@@ -392,10 +392,9 @@ class _Work:
 
     def _cluster(self, step: Step) -> None:
         """OPTIMIZE a table written since it was last clustered, beside those that read it."""
-        state = commits.state(self.logs, self.tables, step.table)
-        if state is not None and self._unclustered(step):
-            meta = state.kept(**{**state.meta, gold.CLUSTERED: True})
-            self.writer().optimize(step.table, self.domain.gold[step.name].zorder_by, meta)
+        if self._unclustered(step):
+            zorder_by = self.domain.gold[step.name].zorder_by
+            self.writer().optimize(step.table, zorder_by, commits.maintenance(self.run.run_id))
 
 
 def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:

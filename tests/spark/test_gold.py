@@ -267,7 +267,7 @@ def test_a_table_wants_optimizing_when_enough_was_written_since(hospital: Domain
         meta = commits.metadata("run", "d", {}, **more)
         return commits.Commit(1, operation, 0, meta, {"numFiles": str(files)})
 
-    made, clustered = commit("CREATE TABLE AS SELECT", 1), commit("OPTIMIZE", 0, clustered=True)
+    made, clustered = commit("CREATE TABLE AS SELECT", 1), commits.Commit(1, "OPTIMIZE", 0, {}, {})
     foreign = commits.Commit(1, "WRITE", 0, {}, {"numFiles": "99"})
     full = [commit("WRITE", 1)] * (gold.MANY_FILES + 1)
     assert gold.wants_optimize(fact, [made])
