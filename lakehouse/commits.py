@@ -128,7 +128,7 @@ def metadata(run_id: str, definition: str, inputs: dict[str, Point], **more: Any
 
 
 def maintenance(run_id: str) -> dict[str, Any]:
-    """What a commit that only moves files says: who made it, and nothing about what the table holds.
+    """What a commit that only moves files says: who made it, and nothing about the rows.
 
     A run may have written between the look at the table and such a commit.
     """

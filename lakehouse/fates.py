@@ -128,7 +128,7 @@ def keys_in(
 def _keyed(
     bronze: DataFrame, domain: Domain, source: Source, entity: Entity, business_date: date
 ) -> DataFrame:
-    """Where each bronze row stands (`_file_hash`, `_row`) and its `_key`, and nothing else of it."""
+    """Where each bronze row stands (`_file_hash`, `_row`) and its `_key`; no other columns."""
     own = {name: entity.columns[name] for name in entity.key}
     if not any(column.derive for column in own.values()):
         entity = entity.model_copy(update={"columns": own, "rules": ()})
