@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from delta.exceptions import DeltaConcurrentModificationException
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -20,6 +19,7 @@ from lakehouse.config import Run
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.landing import files_in
 from lakehouse.ledger import Outcome
+from lakehouse.merge import conflicts
 from lakehouse.run import LAYERS, Result, execute, preview
 from lakehouse.session import start
 from lakehouse.tables import Tables
@@ -72,9 +72,9 @@ def guarded(call: Callable[[], Returned]) -> Returned:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("Interrupted. Tables that were written are whole; run again to go on from there.", 1)
-    except DeltaConcurrentModificationException:
-        _fail("Another run wrote the same table first. Nothing is lost; run again.", 5)
     except Exception as error:
+        if conflicts(error):
+            _fail("Another run wrote the same table first. Nothing is lost; run again.", 5)
         _fail(_worded(error), 1)
 
 

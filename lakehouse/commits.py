@@ -87,7 +87,7 @@ class Commit:
         """Rows it inserted, updated and deleted."""
         names = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
         if names[0] in self.metrics:
-            return sum(int(self.metrics[name]) for name in names)
+            return sum(int(self.metrics.get(name, 0)) for name in names)
         return int(self.metrics.get("numOutputRows", 0))
 
 
@@ -114,7 +114,8 @@ class State:
     @property
     def inputs(self) -> dict[str, Point]:
         """The content of each input that the table was made from."""
-        return {table: Point(*point) for table, point in self.meta.get("inputs", {}).items()}
+        said = self.meta.get("inputs", {})
+        return {table: Point(*point) for table, point in said.items() if isinstance(point, list)}
 
     def kept(self, **more: Any) -> dict[str, Any]:
         """What a commit that changes no row says, so that the content stays known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,6 +82,7 @@ class Build:
         state: State | None,
         inputs: dict[str, Point],
     ) -> None:
+        self.started = time.monotonic()
         self.writer, self.run, self.domain, self.table = writer, run, domain, table
         self.name = step.table
         self.state, self.inputs = state, inputs
@@ -156,6 +158,7 @@ class Build:
     def write(self, rows: DataFrame) -> None:
         """Write what `rows` gave; a mark when nothing changed."""
         table, name = self.table, self.name
+        self.meta["seconds"] = round(time.monotonic() - self.started, 1)
         if self.touched is not None:
             self._write_changes(rows)
         elif self.kept:
@@ -176,7 +179,7 @@ class Build:
         if not counts:
             self.writer.mark(self.name, self.state.kept(**self.meta))
         elif set(counts) == {INSERTED}:
-            self.writer.append(self.name, rows.select(*columns), self.meta)
+            self.writer.append(self.name, rows.select(*columns), self.meta, self.state.version)
         else:
             changed = rows.select(*columns, (F.col(OP) == REMOVED).alias(DELETE))
             self.writer.apply(self.name, changed, self.table.grain, self.meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import commits, csvfile
-from lakehouse.errors import BalanceError, ConcurrencyError
+from lakehouse.errors import BalanceError, ConcurrencyError, ConfigError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Delivery
 from lakehouse.merge import Writer
@@ -70,6 +71,12 @@ def loaded(opened: Callable[[], SparkSession], tables: Tables, table: str) -> li
 
 
 def _loaded_file(said: dict[str, Any]) -> LoadedFile:
+    if "modified_at" not in said:
+        raise ConfigError(
+            f"{said['file']} was loaded by an earlier version of this suite, which did not say "
+            "when it was delivered. Name an empty --warehouse: everything is built from the "
+            "landing folder."
+        )
     times = [datetime.fromisoformat(said[name]) for name in ("delivered_at", "modified_at")]
     return LoadedFile(said["file"], said["file_hash"], said["rows"], *times)
 
@@ -132,6 +139,7 @@ def load(
 
     Raises BalanceError when the table did not grow by the number of records counted in the files.
     """
+    started = time.monotonic()
     rows = read(writer.spark, deliveries, run_id, writer.tables.aside(table, run_id))
     said = [
         {
@@ -144,10 +152,10 @@ def load(
         for d in deliveries
     ]
     meta = commits.metadata(run_id, definition, {}, files=said)
+    meta["seconds"] = round(time.monotonic() - started, 1)
     before = commits.state(writer.spark, writer.tables, table)
     if before is not None:
-        # Of two runs that saw the same version one appends; for the other the files are known.
-        writer.append(table, rows, meta, (f"lakehouse:{table}", before.version + 1))
+        writer.append(table, rows, meta, before.version)
     else:
         private = [column for column in rows.columns if column not in CONTROL]
         writer.create(table, rows, meta, private=private, change_feed=False)

@@ -155,8 +155,9 @@ def append(
     """Append rows to an ops table, once per run; its commit says `more`."""
     added = frame(writer.spark, rows, schema)
     meta = commits.metadata(run.run_id, "", {}, **(more or {}))
-    if writer.tables.exists(writer.spark, table):
-        writer.append(table, added, meta, (f"lakehouse:{table}:{run.run_id}", 1))
+    state = commits.state(writer.spark, writer.tables, table)
+    if state is not None:
+        writer.append(table, added, meta, state.version)
     else:
         writer.create(table, added, meta, change_feed=False)
 

@@ -74,15 +74,15 @@ class Writer:
         table: str,
         rows: DataFrame,
         meta: dict[str, Any],
-        once: tuple[str, int] | None = None,
+        seen: int,
     ) -> None:
-        """Add the rows; not again when the transaction `once` (application, version) was made."""
+        """Add the rows to the table as it was at a version, once.
+
+        Of two writers that saw the same version one appends; for the other the rows are there.
+        """
         writer = rows.write.format("delta").mode("append").option("mergeSchema", True)
-        if once is not None:
-            writer = writer.option("txnAppId", once[0]).option("txnVersion", once[1])
-        # A write that timed out may have landed: only one that is known by `once` is tried again.
-        again = can_pass if once else conflicts
-        self._commit(meta, lambda: writer.saveAsTable(self.tables.name(table)), again)
+        writer = writer.option("txnAppId", f"lakehouse:{table}").option("txnVersion", seen + 1)
+        self._commit(meta, lambda: writer.saveAsTable(self.tables.name(table)))
 
     def apply(
         self,
@@ -167,7 +167,6 @@ class Writer:
         self,
         meta: dict[str, Any],
         write: Callable[[], object],
-        again: Callable[[BaseException], bool] | None = None,
     ) -> None:
         """Write, again when what stood in the way can pass: a maintenance commit, a slow storage.
 
@@ -176,7 +175,7 @@ class Writer:
         """
         self.spark.conf.set(USER_METADATA, json.dumps(meta, sort_keys=True))
         attempts = Retrying(
-            retry=retry_if_exception(again or can_pass),
+            retry=retry_if_exception(can_pass),
             stop=stop_after_attempt(5),
             wait=wait_random_exponential(multiplier=0.5, max=10),
             reraise=True,

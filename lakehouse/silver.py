@@ -245,10 +245,14 @@ class Build:
             private = ["key", "refers_to", "record"]
             self.writer.create(table, whole.drop(DELETE), self.meta, private=private)
         elif moves.total == moves.added:
-            self.writer.append(table, whole.drop(DELETE), self.meta)
+            self.writer.append(table, whole.drop(DELETE), self.meta, self._version(table))
         else:
             self.writer.apply(table, whole, quarantine.ROW, self.meta)
         return moves
+
+    def _version(self, table: str) -> int:
+        state = commits.state(self.writer.spark, self.writer.tables, table)
+        return state.version if state else -1
 
     def write(self, rows: DataFrame, census: Census) -> None:
         """Write the silver rows that changed; a mark when none did."""
@@ -264,7 +268,9 @@ class Build:
         if not exists:
             self.create(good.select(*names))
         elif census.changes == census.total(INSERTED):
-            self.writer.append(table, self._placed(good.select(*names)), self.meta)
+            assert self.state is not None
+            added = self._placed(good.select(*names))
+            self.writer.append(table, added, self.meta, self.state.version)
         else:
             changed = good.select(*names, (F.col(FATE) == REMOVED).alias(DELETE))
             self.writer.apply(table, changed, table_key(self.entity), self.meta, self._within(good))

@@ -144,10 +144,9 @@ def written(ours: Writer) -> Written:
     marked, optimized = write_people(ours)
     applied, within = write_guests(ours)
     ours.create(LETTERS, letters(ours, "a"), say("create"), change_feed=False)
-    ours.append(LETTERS, letters(ours, "b"), say("first"), ("load", 1))
-    ours.append(LETTERS, letters(ours, "b"), say("again"), ("load", 1))
-    ours.append(LETTERS, letters(ours, "c"), say("second"), ("load", 2))
-    ours.append(LETTERS, letters(ours, "d"), say("no transaction"))
+    ours.append(LETTERS, letters(ours, "b"), say("first"), 0)
+    ours.append(LETTERS, letters(ours, "b"), say("again"), 0)
+    ours.append(LETTERS, letters(ours, "c"), say("second"), 1)
     appended = ids(ours)
     ours.create(LETTERS, letters(ours, "z"), say("replace"))
     return Written(
@@ -267,14 +266,14 @@ def test_optimize_changes_files_but_no_row(written: Written) -> None:
 
 
 def test_an_append_made_twice_adds_its_rows_once(written: Written) -> None:
-    assert written.appended == ["a", "b", "c", "d"]
-    runs = [commit.meta["run_id"] for commit in written.letters[:4]]
-    assert runs == ["create", "first", "second", "no transaction"]
+    assert written.appended == ["a", "b", "c"]
+    runs = [commit.meta["run_id"] for commit in written.letters[:3]]
+    assert runs == ["create", "first", "second"]
 
 
 def test_creating_a_table_again_replaces_its_rows_and_keeps_its_history(written: Written) -> None:
     assert written.replaced == ["z"]
-    assert [c.meta["run_id"] for c in written.letters[4:]] == ["replace"]
+    assert [c.meta["run_id"] for c in written.letters[3:]] == ["replace"]
 
 
 def test_the_shared_session_says_nothing_of_a_writer_in_its_own(
