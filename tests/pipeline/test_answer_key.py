@@ -176,7 +176,8 @@ def test_every_commit_tells_its_origin(
         for commit in house.history(table):
             meta = json.loads(commit["userMetadata"])
             assert meta["run_id"]
-            assert meta["definition"]
+            # A commit that only moves files says nothing about what the table holds.
+            assert ("definition" in meta) == (commit["operation"] != "OPTIMIZE")
     said = json.loads(house.history("gold.doctor_performance")[0]["userMetadata"])
     assert set(said["inputs"]) == set(hospital.gold["doctor_performance"].reads)
 
