@@ -134,11 +134,13 @@ def _islands(rows: DataFrame, entity: Entity) -> DataFrame:
     rows = rows.withColumn("_before", F.lag(F.struct("_says", "_gone", *start)).over(line))
     other = ~F.col("_before._says").eqNullSafe(F.col("_says"))
     back = F.coalesce(F.col("_before._gone") <= F.col("_delivered_at"), F.lit(False))
-    begins = other | back
+    rows = rows.withColumn("_begins", F.col("_before").isNull() | other | back)
     if entity.versioned:
         # Gone and back on one day is no interval of its own: a key starts once a day.
-        begins = begins & (F.col(f"_before.{FROM}") != F.col(FROM))
-    rows = rows.withColumn("_begins", F.col("_before").isNull() | begins)
+        day = Window.partitionBy(KEY, "_sound", "_resolved", "_counts", FROM)
+        day = day.orderBy(*_timeline(entity)).rowsBetween(*WHOLE[:1], Window.currentRow)
+        nth = F.sum(F.col("_begins").cast("int")).over(day)
+        rows = rows.withColumn("_begins", F.col("_begins") & (nth == 1))
     later = line.rowsBetween(1, Window.unboundedFollowing)
     # An island ends where the next one begins: what went before that is its last row.
     upcoming = F.struct(F.col("_before._gone").alias("gone"), *start)
