@@ -68,11 +68,6 @@ class Census:
         return sum(sum(counts.values()) for counts in self.fates.values())
 
     @property
-    def held(self) -> int:
-        """Rows that belong into quarantine."""
-        return self.total(QUARANTINED) + self.total(SUPERSEDED)
-
-    @property
     def changes(self) -> int:
         """Silver rows that must be written or removed."""
         return self.total(INSERTED) + self.total(UPDATED) + self.removed

@@ -87,18 +87,10 @@ class _Rehearsal:
         if rows is None:
             return None
         rows = build.compared(rows, touched)
-        moved = self._moved(step, rows, held, touched)
+        moved = quarantine.against(rows, build.concerned(held, touched), datetime.now(timezone.utc))
+        moved = self.writer.put_aside(moved, f"quarantine.{step.name}", self.run.run_id)
         self._keep(build, rows, moved, touched)
         return quarantine.counted(moved)
-
-    def _moved(
-        self, step: Step, rows: DataFrame, held: DataFrame | None, touched: DataFrame | None
-    ) -> DataFrame:
-        if held is not None and touched is not None:
-            keys = touched.select(F.col(KEY).alias("key"))
-            held = held.join(F.broadcast(keys), "key", "left_semi")
-        moved = quarantine.against(rows, held, datetime.now(timezone.utc))
-        return self.writer.put_aside(moved, f"quarantine.{step.name}", self.run.run_id)
 
     def _keep(
         self, build: silver.Build, rows: DataFrame, moved: DataFrame, touched: DataFrame | None

@@ -48,7 +48,6 @@ class Built:
     census: Census = field(default_factory=Census)
     moves: Moves = field(default_factory=Moves)
     drift: tuple[DriftEvent, ...] = ()
-    whole: bool = True
     delivered: bool = True
 
 
@@ -217,9 +216,16 @@ class Build:
         ]
         ledger.check_census(self.step.table, census, files)
         if touched is None:
-            bronze = [frame for a in self.arrived if (frame := self.read(a.table)) is not None]
-            ledger.check_total(self.step.table, census, sum(frame.count() for frame in bronze))
+            bronze = [stored for a in self.arrived if (stored := self.read(a.table)) is not None]
+            ledger.check_total(self.step.table, census, sum(stored.count() for stored in bronze))
         return census
+
+    def concerned(self, held: DataFrame | None, touched: DataFrame | None) -> DataFrame | None:
+        """The rows held before that this build judges again: those of the touched keys, or all."""
+        if held is None or touched is None:
+            return held
+        keys = touched.select(F.col(KEY).alias("key"))
+        return held.join(F.broadcast(keys), "key", "left_semi")
 
     def hold(self, rows: DataFrame, touched: DataFrame | None) -> Moves:
         """Bring the quarantine table up to date; it is written before silver, whose commit says
@@ -228,9 +234,7 @@ class Build:
         old = self.read(table)
         if old is not None and not set(quarantine.COLUMNS) <= set(old.columns):
             old = None  # made by an earlier version of this suite: made anew
-        if old is not None and touched is not None:
-            keys = touched.select(F.col(KEY).alias("key"))
-            old = old.join(F.broadcast(keys), "key", "left_semi")
+        old = self.concerned(old, touched)
         now = datetime.now(timezone.utc)
         # Judged only because that was cheaper than to ask which rows are concerned: no new try.
         tried = touched is not None or self.verdict.status != "stale"
@@ -327,4 +331,4 @@ def build(build: Build, ahead: DataFrame | None = None, retry: bool = False) -> 
     build.guard(census, rows)
     moves = build.hold(rows, touched)
     build.write(rows, census)
-    return Built(census, moves, drift, touched is None)
+    return Built(census, moves, drift)
