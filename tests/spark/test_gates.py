@@ -87,9 +87,7 @@ def test_unique_counts_the_rows_that_repeat_another(ours: Writer, hospital: Doma
     )
     found = judge(ours, hospital, checks, rows)
     assert told(found) == {"one": ("failed", "2"), "two": ("failed", "1"), "cost": ("passed", "0")}
-    assert found["two"].expected == (
-        "0 rows that repeat the treatment_id and visit_id of another"
-    )
+    assert found["two"].expected == ("0 rows that repeat the treatment_id and visit_id of another")
 
 
 def test_a_unique_column_may_be_called_count(ours: Writer, hospital: Domain) -> None:
