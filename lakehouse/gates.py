@@ -6,6 +6,7 @@ write to observe; only the rest costs a pass of its own.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import reduce
 from operator import and_, or_
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -34,14 +35,28 @@ SCHEMA = (
 PASSED, FAILED, UNKNOWN = "passed", "failed", "unknown"
 NEW, ONGOING, RESOLVED = "new", "ongoing", "resolved"
 
-# (table, check) → its last known status, and the value last published.
-Before = dict[tuple[str, str], tuple[str, str]]
+
+class Known(NamedTuple):
+    """What earlier runs said of a check: the last status that was known, the value last published,
+    and the basis it was last judged on."""
+
+    status: str
+    value: str
+    basis: str
+
+
+NEVER = Known(UNKNOWN, "", "")
+# (table, check) → what is known of it.
+Before = dict[tuple[str, str], Known]
 Measured = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found in one run; `value` is a count or a sum, `expected` is in words."""
+    """What one check found in one run; `value` is a count or a sum, `expected` is in words.
+
+    `basis` stands for what it was judged by, see `basis`; empty for rows not published yet.
+    """
 
     table: str
     id: str
@@ -50,6 +65,7 @@ class Result:
     value: str
     expected: str
     change: str = ""
+    basis: str = ""
 
     @property
     def stops(self) -> bool:
@@ -244,8 +260,7 @@ def _rows(seen: _Seen, check: Check) -> Verdict:
     """Against the number last published: one that was stopped does not become the measure."""
     assert check.rows is not None
     count, promise = int(seen.values[check.id]), check.rows
-    _, value = seen.before.get((seen.table, check.id), ("", ""))
-    last = int(value or 0)
+    last = int(seen.before.get((seen.table, check.id), NEVER).value or 0)
     least, most = promise.min, math.inf
     if last and promise.shrink is not None:
         least = max(least, math.ceil(last * (1 - promise.shrink)))
@@ -305,37 +320,62 @@ def changes(before: Before, after: Iterable[Result]) -> list[Result]:
 
 
 def _change(before: Before, result: Result) -> str:
-    failed_before = before.get((result.table, result.id), (UNKNOWN, ""))[0] == FAILED
+    failed_before = before.get((result.table, result.id), NEVER).status == FAILED
     if result.status == FAILED:
         return ONGOING if failed_before else NEW
     return RESOLVED if result.status == PASSED and failed_before else ""
 
 
 def before(spark: SparkSession | None, tables: Tables, run: Run) -> Before:
-    """The last known status of each check before this run, and the value last published.
+    """What is known of each check before this run.
 
     Told by the commits of the table of results. A value is published when no check stopped its
     table in that run. Otherwise running twice would open a gate: the count that was refused would
     be the one to compare the next with.
     """
-    status: dict[tuple[str, str], str] = {}
-    value: dict[tuple[str, str], str] = {}
+    found: Before = {}
     for commit in commits.log(spark, tables, TABLE):
         if commit.meta.get("run_id") == run.run_id:
             continue
-        for table, check, said, found, published in commit.meta.get("checks", []):
-            if said != UNKNOWN:
-                status.setdefault((table, check), said)
-            if published and found:
-                value.setdefault((table, check), found)
-    return {key: (status.get(key, UNKNOWN), value.get(key, "")) for key in {*status, *value}}
+        for table, check, status, value, published, basis in commit.meta.get("checks", []):
+            newer = found.get((table, check), Known("", "", basis))
+            found[table, check] = Known(
+                newer.status or (status if status != UNKNOWN else ""),
+                newer.value or (value if published else ""),
+                newer.basis,
+            )
+    return {key: known._replace(status=known.status or UNKNOWN) for key, known in found.items()}
 
 
 def remembered(results: Iterable[Result]) -> dict[str, Any]:
     """What the commit of these results says, for `before` to read without a query."""
     results = list(results)
     stopped = {result.table for result in results if result.stops}
-    return {"checks": [[r.table, r.id, r.status, r.value, r.table not in stopped] for r in results]}
+    return {
+        "checks": [
+            [r.table, r.id, r.status, r.value, r.table not in stopped, r.basis] for r in results
+        ]
+    }
+
+
+def basis(
+    spark: SparkSession | None, tables: Tables, checks: TableChecks, business_date: date
+) -> str:
+    """A hash of all that the checks of a stored table are judged by: the declaration, the content
+    of the tables they read, and the day where they ask how fresh it is."""
+    states = [commits.state(spark, tables, table) for table in (checks.table, *checks.others)]
+    day = business_date if any(check.fresh for check in checks.checks) else ""
+    text = [checks.model_dump_json(exclude={"path"}), [s and s.content for s in states], day]
+    return hashlib.sha256(repr(text).encode()).hexdigest()[:16]
+
+
+def settled(known: Before, checks: TableChecks, basis: str) -> bool:
+    """Whether checks were judged on this basis before, and let their table pass."""
+    before = [(check, known.get((checks.table, check.id), NEVER)) for check in checks.checks]
+    return all(
+        was.basis == basis and not (was.status == FAILED and check.severity == "stop")
+        for check, was in before
+    )
 
 
 def rows_for_ops(

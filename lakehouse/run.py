@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from graphlib import TopologicalSorter
 from typing import Any
@@ -64,18 +65,17 @@ def execute(
     goes on from there.
     """
     started = time.monotonic()
-    work = _Work(opened, run, domains.load(run.conf, run.domain), retry)
-    steps = plan.chosen(plan.steps(work.domain), run.only, layers)
+    work = _Work(opened, run, layers, retry)
     work.tables.check_writable()
     with lock.held(work.tables, run.wait):
         work.tables.clear()
-        found = work.look(steps)
+        found = work.look()
         result = Result(run, [], found)
-        if work.idle(steps, found):
-            result.outcomes = [Outcome(table, "fresh") for table in steps]
+        if work.idle(found):
+            result.outcomes = [Outcome(table, "fresh") for table in work.steps]
             work.note_empty(result)
         else:
-            work.carry_out(steps, result, watch, started)
+            work.carry_out(result, watch, started)
         result.seconds = time.monotonic() - started
     return result
 
@@ -85,26 +85,27 @@ def preview(opened: Opener, run: Run) -> tuple[Found, dict[str, Verdict], dict[s
 
     Writes nothing.
     """
-    work = _Work(opened, run, domains.load(run.conf, run.domain))
-    steps = plan.chosen(plan.steps(work.domain), run.only, LAYERS)
-    found = work.look(steps)
-    verdicts, seconds = work.foresee(steps, found)
+    work = _Work(opened, run)
+    found = work.look()
+    verdicts, seconds = work.foresee(found)
     return found, verdicts, seconds
 
 
 class _Work:
     """The things every step of a run needs."""
 
-    def __init__(self, opened: Opener, run: Run, domain: Domain, retry: bool = False) -> None:
+    def __init__(
+        self, opened: Opener, run: Run, layers: Iterable[str] = LAYERS, retry: bool = False
+    ) -> None:
         self.opened = opened
         self.run = run
-        self.domain = domain
+        self.domain = domains.load(run.conf, run.domain)
+        self.steps = plan.chosen(plan.steps(self.domain), run.only, layers)
         self.retry = retry
         self.tables = Tables(run)
         self.local = threading.local()
         self.ahead: dict[str, DataFrame] = {}
         self.checks: list[gates.Result] = []
-        self.built: set[str] = set()
         self._before: gates.Before | None = None
         self._lock = threading.Lock()
 
@@ -120,16 +121,16 @@ class _Work:
         writer: Writer = self.local.writer
         return writer
 
-    def look(self, steps: dict[str, Step]) -> Found:
+    def look(self) -> Found:
         """The landing folder, less the files whose content bronze already holds."""
-        tables = [step.table for step in steps.values() if step.layer == "bronze"]
+        tables = [step.table for step in self.steps.values() if step.layer == "bronze"]
         if not tables:
             return Found()
         known: list[LoadedFile] = []
         for table in tables:
             known += ingest.loaded(self._registered, self.tables, table)
         found = landing.look(self.domain, self.run.landing, known)
-        found.deliveries = [d for d in found.deliveries if self.bronze_table(d) in steps]
+        found.deliveries = [d for d in found.deliveries if self.bronze_table(d) in self.steps]
         return found
 
     def _registered(self) -> SparkSession:
@@ -141,10 +142,15 @@ class _Work:
         """The bronze table that takes a file."""
         return f"bronze.{self.domain.bronze_name(delivery.source, delivery.entity)}"
 
-    def idle(self, steps: dict[str, Step], found: Found) -> bool:
+    def idle(self, found: Found) -> bool:
         """Whether nothing at all is due."""
         # All logs are read first: one that is damaged is told before anything is opened.
-        due = [step for step in steps.values() if step.layer != "bronze" and self._due(step)]
+        due = [
+            table
+            for table, step in self.steps.items()
+            if step.layer != "bronze" and self._due(step)
+        ]
+        due += [table for table in _checked(self.steps, self.domain) if not self._settled(table)]
         return not (due or self.retry or any(delivery.rows for delivery in found.deliveries))
 
     def _due(self, step: Step) -> bool:
@@ -155,9 +161,7 @@ class _Work:
         log = commits.log(self.logs, self.tables, step.table)
         return gold.wants_optimize(self.domain.gold[step.name], log)
 
-    def foresee(
-        self, steps: dict[str, Step], found: Found
-    ) -> tuple[dict[str, Verdict], dict[str, float]]:
+    def foresee(self, found: Found) -> tuple[dict[str, Verdict], dict[str, float]]:
         """Each table's verdict, as far as it can be told before its inputs are built."""
         arriving: dict[str, int] = {}
         for delivery in found.deliveries:
@@ -165,7 +169,7 @@ class _Work:
             arriving[table] = arriving.get(table, 0) + delivery.rows
         verdicts: dict[str, Verdict] = {}
         seconds: dict[str, float] = {}
-        for table, step in steps.items():
+        for table, step in self.steps.items():
             state = commits.state(self.logs, self.tables, table)
             if step.layer == "bronze":
                 rows = arriving.get(table)
@@ -191,23 +195,26 @@ class _Work:
             mine = [d for d in result.found.deliveries if self.bronze_table(d) == outcome.table]
             outcome.notes += [f"{d.file}: only a header, no rows" for d in mine if not d.rows]
 
-    def carry_out(
-        self, steps: dict[str, Step], result: Result, watch: Watch, started: float
-    ) -> None:
+    def carry_out(self, result: Result, watch: Watch, started: float) -> None:
         """Build every step, and record the run whether it ends well or not."""
         self.tables.register(self.opened(), writing=True)
         outcomes: dict[str, Outcome] = {}
-        try:
-            self.build(steps, result.found, watch, outcomes)
-        except Exception as error:
-            result.error = f"{type(error).__name__}"
-            raise
-        finally:
+
+        def end() -> None:
             self.tables.clear(self.run.run_id)
-            result.outcomes = [outcomes[table] for table in steps if table in outcomes]
+            result.outcomes = [outcomes[table] for table in self.steps if table in outcomes]
             result.checks = self.checks
             result.seconds = time.monotonic() - started
             self.record(result)
+
+        try:
+            self.build(result.found, watch, outcomes)
+        except BaseException as error:
+            result.error = f"{type(error).__name__}"
+            with contextlib.suppress(Exception):  # a full disk too: the first error is the one told
+                end()
+            raise
+        end()
 
     def record(self, result: Result) -> None:
         """Append the run to the ops tables, side by side."""
@@ -221,18 +228,16 @@ class _Work:
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
             list(pool.map(lambda row: append(*row), rows))
 
-    def build(
-        self, steps: dict[str, Step], found: Found, watch: Watch, outcomes: dict[str, Outcome]
-    ) -> None:
+    def build(self, found: Found, watch: Watch, outcomes: dict[str, Outcome]) -> None:
         """Every step in dependency order, as many at once as the environment allows."""
-        graph = TopologicalSorter(_graph(steps, self.domain))
+        graph = TopologicalSorter(_graph(self.steps, self.domain))
         graph.prepare()
         running: dict[Future[Outcome | None], str] = {}
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
             try:
                 while graph.is_active():
                     for table in graph.get_ready():
-                        running[pool.submit(self._do, table, steps, found)] = table
+                        running[pool.submit(self._do, table, found)] = table
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         table = running.pop(future)
@@ -246,21 +251,19 @@ class _Work:
                     future.cancel()
                 raise
 
-    def _do(self, node: str, steps: dict[str, Step], found: Found) -> Outcome | None:
+    def _do(self, node: str, found: Found) -> Outcome | None:
         for kind, does in (
             (AHEAD, self._speak_ahead),
             (CHECKS, self._check),
             (AFTER, self._cluster),
         ):
             if node.startswith(kind):
-                does(steps[node.removeprefix(kind)])
+                does(node.removeprefix(kind))
                 return None
         started = time.monotonic()
-        step = steps[node]
+        step = self.steps[node]
         outcome: Outcome = getattr(self, f"_{step.layer}_step")(step, found)
         outcome.seconds = time.monotonic() - started
-        if outcome.status != "fresh":
-            self.built.add(node)
         return outcome
 
     def _bronze_step(self, step: Step, found: Found) -> Outcome:
@@ -284,15 +287,15 @@ class _Work:
             return None
         return silver.Build(writer, self.run, self.domain, step, verdict, state, inputs)
 
-    def _speak_ahead(self, step: Step) -> None:
+    def _speak_ahead(self, table: str) -> None:
         """Do the part of a silver table that needs no parent while its parents are made."""
+        step = self.steps[table]
         build = self._silver_build(step)
         if build is not None and build.whole:
             rows = build.spoken(None)
             if rows is not None:
-                self.ahead[step.table] = build.writer.put_aside(
-                    rows, f"spoken.{step.name}", self.run.run_id
-                )
+                aside = f"spoken.{step.name}"
+                self.ahead[table] = build.writer.put_aside(rows, aside, self.run.run_id)
 
     def _silver_step(self, step: Step, found: Found) -> Outcome:
         build = self._silver_build(step)
@@ -336,21 +339,25 @@ class _Work:
                 "build that first."
             )
 
-    def _check(self, step: Step) -> None:
-        """Judge the checks of a silver table that was written, or that was stopped before."""
-        checks = self.domain.checks.get(step.table)
-        if checks is None or not self.tables.exists(self.opened(), step.table):
+    def _check(self, table: str) -> None:
+        """Judge the checks of a silver table, unless they passed on what it is now."""
+        if self._settled(table):
             return
-        known = self._known()
-        settled = all(
-            known.get((step.table, c.id), ("",))[0] == gates.PASSED for c in checks.checks
-        )
-        if settled and step.table not in self.built:
-            return
-        rows = self.writer().spark.table(self.tables.name(step.table))
-        self._judge(step.table, rows, None)
+        rows = self.writer().spark.table(self.tables.name(table))
+        self._judge(table, rows, None, self._basis(table))
 
-    def _judge(self, table: str, rows: DataFrame, measured: gates.Measured | None) -> None:
+    def _settled(self, table: str) -> bool:
+        if not self.tables.exists(self.logs, table):
+            return True
+        return gates.settled(self._known(), self.domain.checks[table], self._basis(table))
+
+    def _basis(self, table: str) -> str:
+        checks = self.domain.checks[table]
+        return gates.basis(self.logs, self.tables, checks, self.run.business_date)
+
+    def _judge(
+        self, table: str, rows: DataFrame, measured: gates.Measured | None, basis: str = ""
+    ) -> None:
         spark = self.writer().spark
         results = gates.judge(
             spark,
@@ -363,7 +370,7 @@ class _Work:
             self._newest(table),
             self.run.business_date,
         )
-        results = gates.changes(self._known(), results)
+        results = [replace(r, basis=basis) for r in gates.changes(self._known(), results)]
         with self._lock:
             self.checks += results
         gates.stop_if_any(results)
@@ -390,8 +397,9 @@ class _Work:
         ]
         return max((file.delivered_at.date() for file in files), default=None)
 
-    def _cluster(self, step: Step) -> None:
+    def _cluster(self, table: str) -> None:
         """OPTIMIZE a table written since it was last clustered, beside those that read it."""
+        step = self.steps[table]
         if self._unclustered(step):
             zorder_by = self.domain.gold[step.name].zorder_by
             self.writer().optimize(step.table, zorder_by, commits.maintenance(self.run.run_id))
@@ -402,30 +410,33 @@ def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:
 
     The part of a silver table that needs no parents, the checks of a silver table and the
     clustering of a gold table are nodes of their own. No gold table is built before all checks of
-    silver tables that are built here have passed.
+    silver tables have passed, those that an earlier run built too.
     """
-    graph: dict[str, list[str]] = {}
-    checked = [
-        CHECKS + table
-        for table, step in steps.items()
-        if step.layer == "silver" and table in domain.checks
-    ]
+    checked = _checked(steps, domain)
+    graph: dict[str, list[str]] = {
+        CHECKS + table: [t for t in (table, *domain.checks[table].others) if t in steps]
+        for table in checked
+    }
     for table, step in steps.items():
         before = [need for need in _needs(step) if need in steps]
-        others = domain.checks[table].others if table in domain.checks else []
-        others = [other for other in others if other in steps]
         if step.layer == "silver":
             bronze = [need for need in before if need.startswith("bronze.")]
             if len(bronze) < len(before):
                 graph[AHEAD + table] = bronze
                 before.append(AHEAD + table)
-            if CHECKS + table in checked:
-                graph[CHECKS + table] = [table, *others]
         if step.layer == "gold":
-            before += [*others, *checked]
+            others = domain.checks[table].others if table in domain.checks else []
+            before += [other for other in others if other in steps]
+            before += [CHECKS + table for table in checked]
             graph[AFTER + table] = [table]
         graph[table] = before
     return graph
+
+
+def _checked(steps: dict[str, Step], domain: Domain) -> list[str]:
+    """The silver tables whose checks a run has to see: all of them before any gold table."""
+    gold = any(step.layer == "gold" for step in steps.values())
+    return [t for t in domain.checks if t.startswith("silver.") and (gold or t in steps)]
 
 
 def _needs(step: Step) -> list[str]:

@@ -81,11 +81,12 @@ class Tables:
         whose = str(self.warehouse).replace("'", "\\'")
         spark.sql(f"CREATE SCHEMA {layer} COMMENT '{whose}' LOCATION '{empty}'")
 
-    def exists(self, spark: SparkSession, table: str) -> bool:
-        """Whether the table is there."""
+    def exists(self, spark: SparkSession | None, table: str) -> bool:
+        """Whether the table is there; without a catalog no session is needed to tell."""
         place = self.path(table)
         if place is not None:
             return any(place.glob("_delta_log/*.json"))
+        assert spark is not None
         return bool(spark.catalog.tableExists(self.name(table)))
 
     def aside(self, table: str, run_id: str) -> Path:

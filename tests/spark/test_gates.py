@@ -234,7 +234,7 @@ def test_rows_are_counted_against_the_last_run(
 ) -> None:
     """Three rows."""
     checks = declared("gold.fact_treatments", steady={"rows": rows})
-    before = {("gold.fact_treatments", "steady"): ("passed", last)} if last else {}
+    before = {("gold.fact_treatments", "steady"): gates.Known("passed", last, "")} if last else {}
     found = judge(ours, hospital, checks, facts(ours), {"steady": 3}, before)["steady"]
     assert (found.status, found.value, found.expected) == (status, "3", expected)
 
@@ -391,10 +391,10 @@ def test_a_run_remembers_the_last_result_of_each_check(empty: Writer) -> None:
     remember(empty, "r2", counted("failed", "9"))
     steady, filled = ("gold.fact_x", "steady"), ("gold.fact_x", "filled")
     assert gates.before(empty.spark, empty.tables, run("r3")) == {
-        steady: ("failed", "9"),
-        filled: ("failed", "1"),
+        steady: ("failed", "9", ""),
+        filled: ("failed", "1", ""),
     }
-    assert gates.before(empty.spark, empty.tables, run("r2"))[steady] == ("passed", "5")
+    assert gates.before(empty.spark, empty.tables, run("r2"))[steady] == ("passed", "5", "")
 
 
 def test_a_count_that_was_stopped_is_not_what_the_next_is_compared_with(empty: Writer) -> None:
@@ -402,18 +402,18 @@ def test_a_count_that_was_stopped_is_not_what_the_next_is_compared_with(empty: W
     steady = ("gold.fact_x", "steady")
     remember(empty, "r1", counted("passed", "100", "stop"))
     remember(empty, "r2", counted("failed", "3", "stop"))
-    assert gates.before(empty.spark, empty.tables, run("r3"))[steady] == ("failed", "100")
+    assert gates.before(empty.spark, empty.tables, run("r3"))[steady] == ("failed", "100", "")
     remember(
         empty, "r3", counted("passed", "90", "stop"), counted("failed", "1", "stop", check="filled")
     )
-    assert gates.before(empty.spark, empty.tables, run("r4"))[steady] == ("passed", "100")
+    assert gates.before(empty.spark, empty.tables, run("r4"))[steady] == ("passed", "100", "")
 
 
 def test_a_result_that_is_not_known_hides_no_failure(empty: Writer) -> None:
     remember(empty, "r1", counted("failed", "2"))
     remember(empty, "r2", counted("unknown", ""))
     known = gates.before(empty.spark, empty.tables, run("r3"))
-    assert known == {("gold.fact_x", "steady"): ("failed", "2")}
+    assert known == {("gold.fact_x", "steady"): ("failed", "2", "")}
     (result,) = gates.changes(known, [counted("passed", "0")])
     assert result.change == "resolved"
 
@@ -421,4 +421,4 @@ def test_a_result_that_is_not_known_hides_no_failure(empty: Writer) -> None:
 def test_a_first_count_is_compared_with_though_it_was_unknown(empty: Writer) -> None:
     remember(empty, "r1", counted("unknown", "50"))
     known = gates.before(empty.spark, empty.tables, run("r2"))
-    assert known == {("gold.fact_x", "steady"): ("unknown", "50")}
+    assert known == {("gold.fact_x", "steady"): ("unknown", "50", "")}
