@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -23,6 +24,9 @@ def readme_commands() -> list[str]:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's files in another folder, with this folder's Python environment."""
+    stamp = ROOT / ".venv" / ".lock-used"
+    # Or the copy's set-up would bring this folder's environment up to date, and make it its own.
+    assert filecmp.cmp(ROOT / "uv.lock", stamp), "uv.lock is newer than .venv: run ./tests/run"
     place = tmp_path_factory.mktemp("copy")
     ignored = shutil.ignore_patterns(".venv", ".git", "data", "*cache*", ".tools")
     shutil.copytree(ROOT, place, dirs_exist_ok=True, ignore=ignored)
