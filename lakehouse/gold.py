@@ -149,11 +149,10 @@ class Build:
         """The table's rows as they will be once `rows` are written."""
         if self.touched is None:
             return rows
-        old = self._stored().join(F.broadcast(self.touched), list(self.table.grain), "left_anti")
-        same = self._stored().join(F.broadcast(self.touched), list(self.table.grain), "left_semi")
-        changed = rows.select(*self.table.grain)
-        same = same.join(F.broadcast(changed), list(self.table.grain), "left_anti")
-        return old.unionByName(same).unionByName(rows.where(F.col(OP) != REMOVED).drop(OP))
+        grain = list(self.table.grain)
+        changed = F.broadcast(rows.select(*grain))
+        same = self._stored().join(changed, grain, "left_anti")
+        return same.unionByName(rows.where(F.col(OP) != REMOVED).drop(OP))
 
     def write(self, rows: DataFrame) -> None:
         """Write what `rows` gave; a mark when nothing changed."""

@@ -21,7 +21,7 @@ from tests.again.model import expected
 from tests.again.small import FIRST, SECOND, THIRD, Undisturbed, gold, ledger, unlike
 
 SEED = int(os.environ.get("LAKEHOUSE_SEED", "0"))
-KILLS = int(os.environ.get("LAKEHOUSE_KILLS", "3"))
+KILLS = int(os.environ.get("LAKEHOUSE_KILLS", "9"))
 THOROUGH = os.environ.get("LAKEHOUSE_BOUNDARIES", "") == "all"
 # Written before its silver table, whose commit says that both are done.
 BETWEEN = "quarantine.orders"

@@ -237,13 +237,15 @@ def result(status: str = "failed", **more: str) -> Result:
     ],
 )
 def test_a_result_says_what_changed(earlier: str | None, now: str, change: str) -> None:
-    before = {("gold.fact_x", "filled"): (earlier, "7")} if earlier else {}
+    before = {("gold.fact_x", "filled"): gates.Known(earlier, "7", "")} if earlier else {}
     (judged,) = gates.changes(before, [result(now)])
     assert judged == result(now, change=change)
 
 
 def test_checks_of_the_same_name_on_two_tables_are_two() -> None:
-    (judged,) = gates.changes({("gold.fact_y", "filled"): ("failed", "1")}, [result()])
+    (judged,) = gates.changes(
+        {("gold.fact_y", "filled"): gates.Known("failed", "1", "")}, [result()]
+    )
     assert judged.change == "new"
 
 
