@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lakehouse import domain as domains
@@ -34,18 +34,23 @@ def section(domain: Domain) -> str:
 
 def updated(readme: str, domain: Domain) -> str:
     """The README with its list of tables as the declarations are now."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise LakehouseError(f"README.md: expected {BEGIN} and, further down, {END}.")
-    return f"{before}{BEGIN}\n\n{section(domain)}\n\n{END}{after}"
+    return between(readme, BEGIN, section(domain), END, README)
+
+
+def between(page: str, begin: str, text: str, end: str, path: Path) -> str:
+    """The page with this text between its two markers; LakehouseError without them."""
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise LakehouseError(f"{path.name}: expected {begin} and, further down, {end}.")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def _bronze(domain: Domain) -> str:
     body = [
         [
-            _code([domain.bronze_name(source.source, entity)]),
-            _code(file.pattern),
+            code([domain.bronze_name(source.source, entity)]),
+            code(file.pattern),
             source.source,
             f"`silver.{entity}`",
         ]
@@ -54,15 +59,15 @@ def _bronze(domain: Domain) -> str:
         )
         for entity, file in source.files.items()
     ]
-    return _table(["table", "files named", "source", "feeds"], body)
+    return grid(["table", "files named", "source", "feeds"], body)
 
 
 def _silver(domain: Domain) -> str:
     body = [
         [
-            _code([entity.entity]),
-            _code([*entity.key, *(["valid_from"] if entity.versioned else [])]),
-            _code(entity.partition_by),
+            code([entity.entity]),
+            code([*entity.key, *(["valid_from"] if entity.versioned else [])]),
+            code(entity.partition_by),
             entity.is_,
             _references(entity),
             _personal(entity),
@@ -70,11 +75,11 @@ def _silver(domain: Domain) -> str:
         for entity in domain.entities.values()
     ]
     header = ["table", "one row per", "partitioned by", "what it is", "refers to", "PHI columns"]
-    return _table(header, body)
+    return grid(header, body)
 
 
 def _references(entity: Entity) -> str:
-    return _code(dict.fromkeys(entity.parents))
+    return code(dict.fromkeys(entity.parents))
 
 
 def _personal(entity: Entity) -> str:
@@ -84,10 +89,8 @@ def _personal(entity: Entity) -> str:
 
 def _gold(domain: Domain) -> str:
     tables = sorted(domain.gold.values(), key=lambda t: (KINDS.index(t.kind), t.name))
-    body = [
-        [_code([t.name]), t.kind, _code(t.grain), t.question, _code(t.zorder_by)] for t in tables
-    ]
-    return _table(["table", "kind", "one row per", "question", "Z-order"], body)
+    body = [[code([t.name]), t.kind, code(t.grain), t.question, code(t.zorder_by)] for t in tables]
+    return grid(["table", "kind", "one row per", "question", "Z-order"], body)
 
 
 def _codes(domain: Domain) -> str:
@@ -100,7 +103,7 @@ def _codes(domain: Domain) -> str:
         ]
         for name, codes in domain.codes.items()
     ]
-    return _table(["code set", "codes", "spellings known", "used by"], body)
+    return grid(["code set", "codes", "spellings known", "used by"], body)
 
 
 def _users(domain: Domain, codes: str) -> list[str]:
@@ -114,11 +117,13 @@ def _users(domain: Domain, codes: str) -> list[str]:
     return columns + tables
 
 
-def _code(names: Iterable[str]) -> str:
+def code(names: Iterable[str]) -> str:
+    """Names as code, with commas."""
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _table(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+def grid(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; an empty cell shows a dash."""
     rows = [header, ["---"] * len(header), *body]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
 
@@ -129,21 +134,32 @@ def _cell(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the README's list of tables, or check it; 1 when the check finds it out of date."""
-    parser = argparse.ArgumentParser(prog="python -m docs.tables", description=__doc__)
+    return rewrite(README, updated, "docs.tables", __doc__, arguments)
+
+
+def rewrite(
+    page: Path,
+    update: Callable[[str, Domain], str],
+    module: str,
+    words: str | None,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """The command line of a page's generated part: rewrite it, or with `--check` only compare."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=words)
     parser.add_argument("--check", action="store_true", help="change nothing, fail if it differs")
     options = parser.parse_args(arguments)
-    readme = README.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     try:
-        wanted = updated(readme, domains.load(ROOT / "conf", "hospital"))
+        wanted = update(text, domains.load(ROOT / "conf", "hospital"))
     except LakehouseError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    if wanted == readme:
+    if wanted == text:
         return 0
     if options.check:
-        sys.stderr.write("README.md: the list of tables is out of date: python -m docs.tables\n")
+        sys.stderr.write(f"{page.name}: its list is out of date: python -m {module}\n")
         return 1
-    README.write_text(wanted, encoding="utf-8")
+    page.write_text(wanted, encoding="utf-8")
     return 0
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from lakehouse import semantics
 from lakehouse.contracts import (
     Agreement,
     Check,
@@ -64,6 +66,7 @@ class Checks:
             self._gold(table)
         for checks in self.domain.checks.values():
             self._table_checks(checks)
+        self._measures()
         if self.domain.default_source not in self._named("sources/*.yml"):
             self._problem(
                 self.domain.path / "domain.yml",
@@ -376,6 +379,13 @@ class Checks:
                 self._problem(checks.path, where, what)
             else:
                 self._has(checks, table, columns, name, where)
+
+    def _measures(self) -> None:
+        broken = {f"gold.{n}" for n in self._named("gold/*.sql") - set(self.domain.gold)}
+        for view in self.domain.measures.values():
+            semantics.check(self.domain, view, partial(self._problem, view.path), broken)
+        for view, where, what in semantics.shown_twice(self.domain):
+            self._problem(view.path, where, what)
 
     def _cycles(self) -> None:
         graphs = {

@@ -12,7 +12,7 @@ import typer
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse import commits, config, console, export, maintenance, quarantine, replay
+from lakehouse import commits, config, console, export, maintenance, measures, quarantine, replay
 from lakehouse import domain as domains
 from lakehouse import plan as plans
 from lakehouse.config import Run
@@ -254,6 +254,7 @@ def sql(
         spark = start(run.environment)
         tables = Tables(run)
         tables.register(spark)
+        measures.prepare(spark, tables, run, query)
         try:
             answer = spark.sql(query)
         except PySparkException as error:

@@ -202,7 +202,7 @@ def drift_lines(result: Result) -> list[str]:
 
 
 def _notes(result: Result) -> list[str]:
-    notes = list(result.found.notes)
+    notes = [*result.found.notes, *result.notes]
     for outcome in result.outcomes:
         if outcome.layer == "silver" and outcome.notes:
             notes.append(f"{outcome.table}: {', '.join(outcome.notes)}")

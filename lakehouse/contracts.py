@@ -1,4 +1,4 @@
-"""What a domain declares: entities, sources, code sets and gold tables, as plain frozen data."""
+"""What a domain declares, from entities to measures, as plain frozen data."""
 
 from __future__ import annotations
 
@@ -315,6 +315,76 @@ class GoldTable(Declared):
         return [name for name, column in self.columns.items() if column.phi]
 
 
+class Join(Declared):
+    """A star table of which one row is looked up for each row of a metric view's source.
+
+    `by` names, for each column of that table's grain, the column of the source that it equals: so
+    there is at most one such row, and no row of the source is counted twice.
+    """
+
+    table: str
+    by: dict[Name, Name] = Field(min_length=1)
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        return {value: value} if isinstance(value, str) else value
+
+
+class Dimension(Declared):
+    """What measures can be cut by: SQL over one row."""
+
+    expr: str
+    is_: str = Field(alias="is")
+
+
+class Measure(Declared):
+    """One number of any group of rows: an aggregate, or one aggregate divided by another.
+
+    A ratio is NULL where its denominator is 0. `shown_in` names the column of each gold view that
+    shows the measure at the view's grain: there both are the same number. `format` is how tools
+    show it: `number`, `percentage`, or the ISO 4217 code of a currency.
+    """
+
+    expr: str | None = None
+    numerator: str | None = None
+    denominator: str | None = None
+    type: SqlType
+    unit: str
+    format: Annotated[str, Field(pattern=r"^(number|percentage|[A-Z]{3})$")] = "number"
+    is_: str = Field(alias="is")
+    shown_in: dict[str, Name] = {}
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Measure:
+        ratio = (self.numerator, self.denominator)
+        if not (all(ratio) if self.expr is None else ratio == (None, None)):
+            raise ValueError("a measure has either `expr`, or `numerator` and `denominator`")
+        return self
+
+
+class MetricView(Declared):
+    """Measures of one star table, for any cut by its dimensions; no gold table, only a definition.
+
+    Expressions name columns of the source as they are, and those of a joined table as
+    `<join>.<column>`. `where` says which rows of the source count.
+    """
+
+    view: Name
+    is_: str = Field(alias="is")
+    source: str
+    where: str | None = None
+    joins: dict[Name, Join] = {}
+    dimensions: dict[Name, Dimension] = Field(min_length=1)
+    measures: dict[Name, Measure] = Field(min_length=1)
+    path: Path
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that it reads: its source, then those joined."""
+        return [self.source, *(join.table for join in self.joins.values())]
+
+
 class CodeSet(Declared):
     """A closed list of values with their names, and every spelling that means one of them."""
 
@@ -468,6 +538,7 @@ class Domain(Declared):
     codes: dict[str, CodeSet]
     gold: dict[str, GoldTable]
     checks: dict[str, TableChecks] = {}
+    measures: dict[str, MetricView] = {}
     path: Path
 
     def bronze_name(self, source: str, entity: str) -> str:

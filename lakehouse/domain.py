@@ -14,6 +14,7 @@ from lakehouse.contracts import (
     Domain,
     Entity,
     GoldTable,
+    MetricView,
     Source,
     TableChecks,
     normal_form,
@@ -21,7 +22,7 @@ from lakehouse.contracts import (
 from lakehouse.documents import Document, Problems, load_all, model, parse, read, shown
 from lakehouse.errors import ConfigError
 
-Named = TypeVar("Named", Entity, Source)
+Named = TypeVar("Named", Entity, Source, MetricView)
 HEADER = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
 
 
@@ -54,12 +55,14 @@ class _Loading:
         codes = load_all(self.folder, "codes/*.csv", self._code_set)
         gold = load_all(self.folder, "gold/*.sql", self._gold)
         checks = load_all(self.folder, "checks/*.yml", self._checks)
+        measures = self._declared(MetricView, "measures/*.yml", "view")
         tables: dict[str, Any] = {
             "entities": entities,
             "sources": sources,
             "codes": {item.name: item for item in codes.values()},
             "gold": {item.name: item for item in gold.values()},
             "checks": {item.table: item for item in checks.values()},
+            "measures": measures,
             "path": self.folder,
         }
         document = self._read(self.folder / "domain.yml")

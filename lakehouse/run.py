@@ -14,7 +14,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import commits, gates, gold, ingest, landing, ledger, lock, plan, silver
+from lakehouse import commits, gates, gold, ingest, landing, ledger, lock, measures, plan, silver
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
@@ -43,6 +43,7 @@ class Result:
     checks: list[gates.Result] = field(default_factory=list)
     seconds: float = 0.0
     error: str = ""
+    notes: list[str] = field(default_factory=list)
 
     @property
     def wrote(self) -> bool:
@@ -215,6 +216,16 @@ class _Work:
                 end()
             raise
         end()
+        result.notes = self.measure()
+
+    def measure(self) -> list[str]:
+        """Make the metric views over the gold tables; a note for each reason why some are not."""
+        if not any(step.layer == "gold" for step in self.steps.values()):
+            return []
+        absent: dict[str, list[str]] = {}
+        for name, reason in measures.create(self.opened(), self.tables, self.domain).items():
+            absent.setdefault(reason, []).append(name)
+        return [f"without {', '.join(names)}: {reason}" for reason, names in absent.items()]
 
     def record(self, result: Result) -> None:
         """Append the run to the ops tables, side by side."""
