@@ -57,6 +57,7 @@ class Tables:
         In a catalog only a run that is `writing` makes schemas that are not there yet.
         """
         if self.catalog is not None:
+            spark.sql(f"USE CATALOG {self.catalog}")
             for layer in LAYERS if writing else ():
                 spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
             return
