@@ -456,7 +456,12 @@ def job_quarantine() -> None:
 def _as_program(call: Callable[..., None]) -> None:
     program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     program.command()(call)
-    program()
+    try:
+        program()
+    except SystemExit as end:
+        # A platform that calls a job as a function takes any SystemExit for a failure, 0 too.
+        if end.code:
+            raise
 
 
 def _opener(run: Run) -> Callable[[], SparkSession]:

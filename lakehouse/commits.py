@@ -1,13 +1,14 @@
 """What a table's own log says: who wrote it last, from which inputs, under which definition.
 
-Every commit of ours carries a JSON object in `userMetadata`; it is all the state there is.
+Every commit of ours carries a JSON object in `userMetadata`; it is all the state there is. Where a
+statement cannot be given one, the commit after it says the same in a table property; see `SAID`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ from lakehouse.errors import StorageError
 from lakehouse.tables import Tables
 
 MARK = "lakehouse"
+# The table property that says what `userMetadata` would: of the commit that sets it when that keeps
+# the content, else of the statement before it. A statement that was killed before this was said
+# counts as somebody else's, and its table is made again.
+SAID = "lakehouse.said"
+SETTING, STATEMENT = "SET TBLPROPERTIES", "MERGE"
 # Operations that move or describe files but change no row: they never hide our last commit.
 MAINTENANCE = {
     "OPTIMIZE",
     "VACUUM START",
     "VACUUM END",
-    "SET TBLPROPERTIES",
+    SETTING,
     "UNSET TBLPROPERTIES",
     "CHANGE COLUMN",
     "CLUSTER BY",
@@ -31,7 +37,7 @@ MAINTENANCE = {
     "COMPUTE STATS",
 }
 # Operations of ours whose rows the change feed, or bronze's own columns, can tell apart.
-GROWING = {"WRITE", "MERGE"}
+GROWING = {"WRITE", STATEMENT}
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Commit:
-    """One version of a table, as its log describes it; `meta` is what we said of it, if we did."""
+    """One version of a table, as its log describes it.
+
+    `meta` is what we said of it, if we did; `before` what it says of the statement before it.
+    """
 
     version: int
     operation: str
     timestamp: int
     meta: dict[str, Any]
     metrics: dict[str, Any]
+    before: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ours(self) -> bool:
@@ -66,7 +76,7 @@ class Commit:
     @property
     def quiet(self) -> bool:
         """Whether it changed no row."""
-        idle = self.operation == "MERGE" and bool(self.metrics) and self.rows == 0
+        idle = self.operation == STATEMENT and bool(self.metrics) and self.rows == 0
         return self.operation in MAINTENANCE or "content" in self.meta or idle
 
     @property
@@ -181,10 +191,20 @@ def log(spark: SparkSession | None, tables: Tables, table: str) -> Iterator[Comm
     Read from the log files where they can be reached, as that needs no Spark job; else asked of
     DESCRIBE HISTORY.
     """
-    if tables.path(table) is None:
-        yield from _from_history(spark, tables, table)
-    else:
-        yield from _from_files(tables, table)
+    found = (
+        _from_history(spark, tables, table)
+        if tables.path(table) is None
+        else _from_files(tables, table)
+    )
+    said: dict[str, Any] = {}
+    for commit in found:
+        if said and commit.operation not in MAINTENANCE:
+            told = commit.operation == STATEMENT and not commit.ours
+            yield replace(commit, meta=said) if told else commit
+            said = {}
+        else:
+            yield commit
+            said = said or commit.before
 
 
 def _from_files(tables: Tables, table: str) -> Iterator[Commit]:
@@ -192,13 +212,7 @@ def _from_files(tables: Tables, table: str) -> Iterator[Commit]:
     assert place is not None
     for path in sorted(place.glob("_delta_log/" + "[0-9]" * 20 + ".json"), reverse=True):
         info = _commit_info(path, table)
-        yield Commit(
-            version=int(path.stem),
-            operation=info.get("operation", ""),
-            timestamp=info.get("timestamp", 0),
-            meta=_ours(info.get("userMetadata")),
-            metrics=info.get("operationMetrics") or {},
-        )
+        yield _commit(int(path.stem), info.get("timestamp", 0), info)
 
 
 def _commit_info(path: Path, table: str) -> dict[str, Any]:
@@ -220,13 +234,27 @@ def _from_history(spark: SparkSession | None, tables: Tables, table: str) -> Ite
     if not tables.exists(spark, table):
         return
     for row in spark.sql(f"DESCRIBE HISTORY {tables.name(table)}").toLocalIterator():
-        yield Commit(
-            version=row["version"],
-            operation=row["operation"],
-            timestamp=int(row["timestamp"].timestamp() * 1000),
-            meta=_ours(row["userMetadata"]),
-            metrics=row["operationMetrics"] or {},
-        )
+        moment = int(row["timestamp"].timestamp() * 1000)
+        yield _commit(row["version"], moment, row.asDict())
+
+
+def _commit(version: int, timestamp: int, info: dict[str, Any]) -> Commit:
+    operation = info.get("operation", "")
+    meta, said = _ours(info.get("userMetadata")), {}
+    if operation == SETTING and not meta:
+        said = _ours(_properties(info).get(SAID))
+    if "content" in said:
+        meta, said = said, {}
+    return Commit(version, operation, timestamp, meta, info.get("operationMetrics") or {}, said)
+
+
+def _properties(info: dict[str, Any]) -> dict[str, Any]:
+    """The table properties that a commit sets; its log has them as JSON within JSON."""
+    try:
+        found = json.loads((info.get("operationParameters") or {}).get("properties") or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _ours(text: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date, datetime, timezone
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from lakehouse import documents
 from lakehouse.documents import Declared, Problems
 from lakehouse.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
 
 
 class Environment(Declared):
@@ -20,10 +21,12 @@ class Environment(Declared):
 
     `catalog` empty means Delta folders at `<warehouse>/<schema>/<table>`; otherwise tables are
     `<catalog>.<schema>.<table>`. `scratch` is a folder that Python and all of Spark can reach, by
-    default inside the warehouse. `spark` holds settings of the session's start, `session` those
-    that can still be set in a session somebody else started. `bring_delta` puts the Delta JARs of
-    the installed delta-spark on the class path, where the platform does not have them. A table of
-    at most `small` rows is made from all of its inputs' rows: that costs less than to find out
+    default inside the warehouse. In places `{domain}` is the domain; `{catalog}` and `{prefix}` are
+    the two parts of a warehouse `<catalog>.<prefix>`, see `parts`. `spark` holds settings of the
+    session's start, `session` those that can still be set in a session somebody else started.
+    `bring_delta` puts the Delta JARs of the installed delta-spark on the class path, where the
+    platform does not have them; without it and without `spark` the platform starts Spark. A table
+    of at most `small` rows is made from all of its inputs' rows: that costs less than to find out
     which of them changed.
     """
 
@@ -55,11 +58,14 @@ class Run(Declared):
 
 
 def conf_folder() -> Path:
-    """The declarations: `$LAKEHOUSE_CONF`, else `conf/` here, else the one beside the package."""
+    """The declarations: `$LAKEHOUSE_CONF`, else `conf/` here, else those that came with the code.
+
+    An installed package has them within itself, a clone beside it.
+    """
     if given := os.environ.get("LAKEHOUSE_CONF"):
         return Path(given)
-    here = Path("conf")
-    return here if here.is_dir() else ROOT / "conf"
+    places = (Path("conf"), PACKAGE / "conf", PACKAGE.parent / "conf")
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def environment(name: str) -> Environment:
@@ -89,15 +95,19 @@ def settings(
 ) -> Run:
     """The frozen settings of one run; what is not given comes from the environment file."""
     chosen = environment(env or os.environ.get("LAKEHOUSE_ENV", "local"))
-    place = warehouse or chosen.catalog or _filled(chosen.warehouse, domain)
-    if chosen.catalog is None and "://" not in place:
+    names = {"domain": domain}
+    place = warehouse or chosen.catalog or _filled(chosen.warehouse, names)
+    if chosen.catalog is not None:
+        names |= dict(zip(("catalog", "prefix"), parts(place), strict=True))
+    elif "://" not in place:
         place = str(Path(place).absolute())
+    scratch = _filled(chosen.scratch, names) if chosen.scratch else None
     return Run(
         domain=domain,
         conf=conf_folder(),
-        landing=landing or Path(_filled(chosen.landing, domain)),
+        landing=landing or Path(_filled(chosen.landing, names)),
         warehouse=place,
-        environment=chosen,
+        environment=chosen.model_copy(update={"scratch": scratch}),
         business_date=_date(business_date),
         only=only,
         wait=wait,
@@ -106,11 +116,27 @@ def settings(
     )
 
 
-def _filled(place: str, domain: str) -> str:
+def parts(warehouse: str) -> tuple[str, str]:
+    """The catalog of a warehouse `<catalog>` or `<catalog>.<prefix>`, and what its schemas' names
+    begin with: in `main.dev_` the table `gold.x` is `main.dev_gold.x`.
+
+    Raises ConfigError for anything else.
+    """
+    catalog, _, prefix = warehouse.partition(".")
+    if not re.fullmatch(r"[\w-]+", catalog) or not re.fullmatch(r"\w*", prefix):
+        raise ConfigError(
+            f"The warehouse {warehouse} is no catalog: expected a name such as main, or main.dev_ "
+            "for schemas whose names begin with dev_."
+        )
+    return catalog, prefix
+
+
+def _filled(place: str, names: dict[str, str]) -> str:
     try:
-        return place.format(domain=domain)
+        return place.format(**names)
     except (LookupError, ValueError) as error:
-        raise ConfigError(f"{place}: only {{domain}} may stand in braces, not {error}.") from error
+        known = ", ".join(f"{{{name}}}" for name in names)
+        raise ConfigError(f"{place}: only {known} may stand in braces, not {error}.") from error
 
 
 def _date(text: str | None) -> date:

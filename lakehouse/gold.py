@@ -21,6 +21,7 @@ from lakehouse.errors import ConfigError
 from lakehouse.merge import DELETE, Writer
 from lakehouse.plan import Step, Verdict
 from lakehouse.session import frame
+from lakehouse.sqltext import renamed
 
 # More files than this, added since a table was clustered, are worth clustering it again.
 MANY_FILES = 8
@@ -50,8 +51,7 @@ def _placed(writer: Writer, table: GoldTable) -> str:
     """The SQL with table names as this environment calls them; lines stay where they were."""
     if writer.tables.catalog is None:
         return table.sql
-    writer.spark.sql(f"USE CATALOG {writer.tables.catalog}")
-    return table.sql
+    return renamed(table.sql, {name: writer.tables.name(name) for name in table.reads})
 
 
 def _line(error: AnalysisException | ParseException) -> str:

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from delta import exceptions
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DateType, NumericType, StringType, StructType, TimestampType
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from lakehouse.commits import SAID
+from lakehouse.session import shared
 from lakehouse.tables import Tables
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-INCOMING = "_incoming"
 DELETE = "_delete"
 # Delta keeps statistics of these types only, and refuses a table property that names another.
 MEASURABLE = (NumericType, StringType, DateType, TimestampType)
@@ -31,12 +33,18 @@ CONFLICTS = (
     exceptions.ConcurrentDeleteDeleteException,
     exceptions.ConcurrentTransactionException,
 )
+# The error conditions of the same, where a platform raises them as another class.
+CONDITIONS = ("DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 # What a storage says when it cannot be reached just now.
 PASSING = ("timed out", "Timeout", "Connection reset", "Service Unavailable", "503", "SlowDown")
 
 
 class Writer:
-    """Writes tables in one session; every commit carries the metadata it is given."""
+    """Writes tables in one session; every commit carries the metadata it is given.
+
+    A frame's writer takes it as an option. A statement takes it from the session's settings: where
+    threads share the session, a commit after the statement says it, see `commits.SAID`.
+    """
 
     def __init__(self, spark: SparkSession, tables: Tables) -> None:
         self.spark = spark
@@ -60,6 +68,7 @@ class Writer:
         partition = list(partition_by)
         # Not create(): files that a killed run left behind would make it refuse the folder.
         writer = rows.writeTo(self.tables.name(table)).using("delta")
+        writer = writer.option("userMetadata", _said(meta))
         if self.tables.catalog is None:
             # At a stated location no DROP of a name can take the files with it.
             writer = writer.option("path", self.tables.uri(table))
@@ -67,7 +76,7 @@ class Writer:
             writer = writer.tableProperty(key, value)
         if partition:
             writer = writer.partitionedBy(*[rows[column] for column in partition])
-        self._commit(meta, writer.createOrReplace)
+        _persistent(writer.createOrReplace)
 
     def append(
         self,
@@ -82,7 +91,8 @@ class Writer:
         """
         writer = rows.write.format("delta").mode("append").option("mergeSchema", True)
         writer = writer.option("txnAppId", f"lakehouse:{table}").option("txnVersion", seen + 1)
-        self._commit(meta, lambda: writer.saveAsTable(self.tables.name(table)))
+        writer = writer.option("userMetadata", _said(meta))
+        _persistent(lambda: writer.saveAsTable(self.tables.name(table)))
 
     def apply(
         self,
@@ -97,7 +107,6 @@ class Writer:
         `within` names, per partition column, the values among which existing rows lie: other
         partitions are not looked at.
         """
-        rows.createOrReplaceTempView(INCOMING)
         columns = [c for c in rows.columns if c != DELETE]
         on = [f"kept.`{c}` <=> incoming.`{c}`" for c in key]
         on += [_among(c, values) for c, values in (within or {}).items() if len(values) <= MANY]
@@ -105,9 +114,10 @@ class Writer:
         names = ", ".join(f"`{c}`" for c in columns)
         values = ", ".join(f"incoming.`{c}`" for c in columns)
         self._merge(
+            table,
+            rows,
             f"""
-            MERGE INTO {self.tables.name(table)} AS kept
-            USING {INCOMING} AS incoming ON {" AND ".join(on)}
+            ON {" AND ".join(on)}
             WHEN MATCHED AND incoming.{DELETE} THEN DELETE
             WHEN MATCHED THEN UPDATE SET {sets}
             WHEN NOT MATCHED AND NOT incoming.{DELETE} THEN INSERT ({names}) VALUES ({values})
@@ -123,13 +133,13 @@ class Writer:
         """
         keys = list(key)
         content = [c for c in rows.columns if c not in keys]
-        rows.createOrReplaceTempView(INCOMING)
         same_key = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in keys)
         same = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in content) or "true"
         self._merge(
+            table,
+            rows,
             f"""
-            MERGE INTO {self.tables.name(table)} AS kept
-            USING {INCOMING} AS incoming ON {same_key}
+            ON {same_key}
             WHEN MATCHED AND NOT ({same}) THEN UPDATE SET *
             WHEN NOT MATCHED THEN INSERT *
             WHEN NOT MATCHED BY SOURCE THEN DELETE
@@ -138,16 +148,19 @@ class Writer:
         )
 
     def mark(self, table: str, meta: dict[str, Any]) -> None:
-        """Record in a commit without rows that the table was looked at and is still right."""
+        """Record in a commit without rows that the table was looked at and is still right.
+
+        Without `content` in `meta` it says what the statement before it did.
+        """
         # Delta makes no commit of an empty append; setting a property is the smallest one.
-        seen = f"'lakehouse.looked_at' = '{meta['run_id']}'"
-        self._merge(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({seen})", meta)
+        said = f"'{SAID}' = {_literal(_said(meta))}"
+        self._statement(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({said})", meta)
 
     def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
         """Rewrite small files into few, clustered by the Z-order columns."""
         columns = ", ".join(f"`{column}`" for column in zorder_by)
         clause = f" ZORDER BY ({columns})" if columns else ""
-        self._merge(f"OPTIMIZE {self.tables.name(table)}{clause}", meta)
+        self._statement(f"OPTIMIZE {self.tables.name(table)}{clause}", meta)
 
     def put_aside(self, rows: DataFrame, name: str, run_id: str) -> DataFrame:
         """Compute rows once and keep them, under a name, while tables are made of them."""
@@ -160,32 +173,44 @@ class Writer:
         """The rows that `put_aside` kept."""
         return self.spark.read.schema(schema).parquet(str(self.tables.aside(name, run_id)))
 
-    def _merge(self, sql: str, meta: dict[str, Any]) -> None:
-        self._commit(meta, lambda: self.spark.sql(sql))
+    def _merge(self, table: str, rows: DataFrame, how: str, meta: dict[str, Any]) -> None:
+        # Threads that share a session share its views, but each has tables of its own.
+        incoming = f"_incoming_{table.replace('.', '_')}"
+        rows.createOrReplaceTempView(incoming)
+        into = f"MERGE INTO {self.tables.name(table)} AS kept USING {incoming} AS incoming"
+        self._statement(into + how, meta)
+        if shared(self.spark):
+            self.mark(table, meta)
 
-    def _commit(
-        self,
-        meta: dict[str, Any],
-        write: Callable[[], object],
-    ) -> None:
-        """Write, again when what stood in the way can pass: a maintenance commit, a slow storage.
+    def _statement(self, sql: str, meta: dict[str, Any]) -> None:
+        if not shared(self.spark):
+            self.spark.conf.set(USER_METADATA, _said(meta))
+        _persistent(lambda: self.spark.sql(sql))
 
-        Two runs of one domain are kept apart before they write, so a conflicting commit moved files
-        but changed no row, and the same write is still right.
-        """
-        self.spark.conf.set(USER_METADATA, json.dumps(meta, sort_keys=True))
-        attempts = Retrying(
-            retry=retry_if_exception(can_pass),
-            stop=stop_after_attempt(5),
-            wait=wait_random_exponential(multiplier=0.5, max=10),
-            reraise=True,
-        )
-        attempts(write)
+
+def _said(meta: dict[str, Any]) -> str:
+    return json.dumps(meta, sort_keys=True)
+
+
+def _persistent(write: Callable[[], object]) -> None:
+    """Write, again when what stood in the way can pass: a maintenance commit, a slow storage.
+
+    Two runs of one domain are kept apart before they write, so a conflicting commit moved files but
+    changed no row, and the same write is still right.
+    """
+    attempts = Retrying(
+        retry=retry_if_exception(can_pass),
+        stop=stop_after_attempt(5),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    )
+    attempts(write)
 
 
 def conflicts(error: BaseException) -> bool:
     """Whether Delta refused a commit because another one came first."""
-    return isinstance(error, CONFLICTS)
+    condition = error.getCondition() if isinstance(error, PySparkException) else None
+    return isinstance(error, CONFLICTS) or (condition or "").startswith(CONDITIONS)
 
 
 def can_pass(error: BaseException) -> bool:

@@ -31,7 +31,9 @@ def start(chosen: Environment) -> SparkSession:
     """
     spark = SparkSession.getActiveSession()
     if spark is None:
-        prepare(chosen)
+        # Else the platform starts Spark: it has no Java for us to look for.
+        if chosen.spark or chosen.bring_delta:
+            prepare(chosen)
         spark = SparkSession.builder.appName("lakehouse").getOrCreate()
     for key, value in chosen.session.items():
         spark.conf.set(key, value)
@@ -41,11 +43,16 @@ def start(chosen: Environment) -> SparkSession:
 
 
 def fork(spark: SparkSession) -> SparkSession:
-    """A session with its own settings and temporary views over the same tables.
+    """A session with its own settings and temporary views over the same tables, for one thread.
 
-    Commit metadata is a session setting, so tables built side by side must not share one.
+    Over Spark Connect, as on serverless compute, no such session can be had: it is the same one.
     """
-    return spark.newSession()
+    return spark if shared(spark) else spark.newSession()
+
+
+def shared(spark: SparkSession) -> bool:
+    """Whether all threads share this session, so that none may change its settings."""
+    return not hasattr(spark, "newSession")
 
 
 def frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str) -> DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 
 PLACEHOLDER = "{business_date}"
 
@@ -27,6 +27,24 @@ def tables_in(select: exp.Expr) -> set[str]:
         for table in select.find_all(exp.Table)
     }
     return {name for name in names if name not in ctes and name}
+
+
+def renamed(sql: str, names: Mapping[str, str]) -> str:
+    """The text with each `<schema>.<table>` of `names` under its other name.
+
+    All else is as it was written, comments too, so that places in error messages stay right.
+    """
+    tokens = sqlglot.tokenize(sql, read="spark")
+    pieces, end = [], 0
+    for before, schema, dot, table in zip(
+        [None, *tokens], tokens, tokens[1:], tokens[2:], strict=False
+    ):
+        inside = before is not None and before.token_type is TokenType.DOT
+        name = names.get(f"{schema.text}.{table.text}")
+        if name and not inside and dot.token_type is TokenType.DOT:
+            pieces += [sql[end : schema.start], name]
+            end = table.end + 1
+    return "".join(pieces) + sql[end:]
 
 
 def row_wise(sql: str, keys: Container[str]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from lakehouse.config import Run
+from lakehouse.config import Run, parts
 from lakehouse.errors import ConfigError, StorageError
 
 LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "ops")
@@ -21,7 +21,10 @@ class Tables:
     """The tables of one run, called `<layer>.<table>` wherever they are stored."""
 
     def __init__(self, run: Run) -> None:
-        self.catalog = run.warehouse if run.environment.catalog else None
+        self.catalog: str | None = None
+        self.prefix = ""
+        if run.environment.catalog:
+            self.catalog, self.prefix = parts(run.warehouse)
         if self.catalog is None and "://" in run.warehouse:
             raise ConfigError(
                 f"The warehouse {run.warehouse} is no local path: declare a `catalog` in the "
@@ -37,7 +40,7 @@ class Tables:
 
     def name(self, table: str) -> str:
         """`gold.fact_x` as this environment calls it."""
-        return f"{self.catalog}.{table}" if self.catalog else table
+        return f"`{self.catalog}`.{self.prefix}{table}" if self.catalog else table
 
     def path(self, table: str) -> Path | None:
         """Folder of a table where tables are folders, else None."""
@@ -54,12 +57,15 @@ class Tables:
     def register(self, spark: SparkSession, writing: bool = False) -> None:
         """Make every stored table answer to its name in this session.
 
-        In a catalog only a run that is `writing` makes schemas that are not there yet.
+        In a catalog, which then is the current one, only a run that is `writing` makes schemas that
+        are not there yet.
         """
         if self.catalog is not None:
-            spark.sql(f"USE CATALOG {self.catalog}")
+            spark.catalog.setCurrentCatalog(self.catalog)
             for layer in LAYERS if writing else ():
-                spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
+                # Asked first: to make a schema needs a right that to use one does not.
+                if not spark.catalog.databaseExists(self.name(layer)):
+                    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
             return
         for layer in LAYERS:
             self._register_schema(spark, layer)

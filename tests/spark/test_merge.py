@@ -279,8 +279,8 @@ def test_creating_a_table_again_replaces_its_rows_and_keeps_its_history(written:
 def test_the_shared_session_says_nothing_of_a_writer_in_its_own(
     spark: SparkSession, ours: Writer, written: Written
 ) -> None:
-    assert "replace" in (ours.spark.conf.get(USER_METADATA) or "")
-    assert "replace" not in (spark.conf.get(USER_METADATA, "") or "")
+    assert "run_id" in (ours.spark.conf.get(USER_METADATA) or "")
+    assert "run_id" not in (spark.conf.get(USER_METADATA, "") or "")
 
 
 def test_rows_put_aside_can_be_had_back(ours: Writer) -> None:

@@ -61,11 +61,16 @@ def test_a_job_passes_the_same_options_on(
 ) -> None:
     words = ["job", "--domain", "hospital", "--wait", "1", "--confirm-deletes", "--json"]
     monkeypatch.setattr("sys.argv", words)
-    with pytest.raises(SystemExit) as end:
-        cli.job("silver")
-    assert not end.value.code
+    cli.job("silver")  # a platform that calls it takes a SystemExit for a failure
     ((run, layers, _),) = asked
     assert (run.wait, run.confirm_deletes, layers) == (1, True, ("silver",))
+
+
+def test_a_job_that_fails_ends_with_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["job", "--domain", "nowhere"])
+    with pytest.raises(SystemExit) as end:
+        cli.job("silver")
+    assert end.value.code == ConfigError.exit_code
 
 
 def test_a_negative_wait_is_a_usage_error() -> None:

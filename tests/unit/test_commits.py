@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyspark.sql import Row
 
 from lakehouse import commits
 from lakehouse.commits import Point, State
@@ -174,6 +176,132 @@ def test_a_commit_that_changed_no_row_keeps_the_content(tables: Tables) -> None:
     found = state(tables)
     assert (found.version, found.content) == (7, Point(4, "r1"))
     assert found.meta["run_id"] == "r2"
+
+
+def say(tables: Tables, version: int, meta: dict[str, Any]) -> None:
+    """A commit that sets the property which says what a statement could not be given."""
+    properties = json.dumps({commits.SAID: json.dumps(meta)})
+    commit(tables, version, commits.SETTING, operationParameters={"properties": properties})
+
+
+def test_a_statement_is_told_by_the_property_that_was_set_after_it(tables: Tables) -> None:
+    commit(tables, 0, WRITE, ours("r1"))
+    commit(tables, 1, "MERGE", operationMetrics={"numTargetRowsInserted": "4"})
+    say(tables, 2, ours("r2"))
+    found = state(tables)
+    assert (found.version, found.content, found.meta) == (2, Point(1, "r2"), ours("r2"))
+    assert found.metrics == {"numTargetRowsInserted": "4"}
+    since = commits.since(None, tables, TABLE, Point(0, "r1"))
+    assert since is not None
+    assert [(c.version, c.meta["run_id"], c.rows) for c in since] == [(1, "r2", 4)]
+
+
+def test_upkeep_may_come_between_a_statement_and_what_is_said_of_it(tables: Tables) -> None:
+    commit(tables, 0, "MERGE")
+    commit(tables, 1, "OPTIMIZE")
+    say(tables, 2, ours("r1"))
+    commit(tables, 3, "OPTIMIZE")
+    assert (state(tables).version, state(tables).content) == (3, Point(0, "r1"))
+
+
+def test_a_statement_of_which_nothing_was_said_is_one_of_others(tables: Tables) -> None:
+    """The run was killed between the two commits: only making the table again is right."""
+    commit(tables, 0, "MERGE")
+    say(tables, 1, ours("r1"))
+    commit(tables, 2, "MERGE")
+    assert state(tables).meta == {}
+    assert commits.since(None, tables, TABLE, Point(0, "r1")) is None
+
+
+def test_what_is_said_does_not_reach_a_commit_that_speaks_for_itself(tables: Tables) -> None:
+    commit(tables, 0, WRITE)
+    commit(tables, 1, WRITE, ours("r1"))
+    say(tables, 2, ours("r2"))
+    assert state(tables).meta["run_id"] == "r1"
+
+
+def test_what_is_said_reaches_no_statement_that_we_do_not_make(tables: Tables) -> None:
+    commit(tables, 0, WRITE, ours("r1"))
+    commit(tables, 1, "UPDATE")
+    say(tables, 2, ours("r2"))
+    assert state(tables).meta == {}
+
+
+def test_a_mark_may_be_said_by_its_property_alone(tables: Tables) -> None:
+    commit(tables, 0, WRITE, ours("r1"))
+    say(tables, 1, state(tables).kept(**ours("r2")))
+    found = state(tables)
+    assert (found.version, found.content, found.meta["run_id"]) == (1, Point(0, "r1"), "r2")
+
+
+def test_an_idle_statement_of_which_something_was_said_keeps_the_content(tables: Tables) -> None:
+    commit(tables, 0, WRITE, ours("r1"))
+    commit(tables, 1, "MERGE", operationMetrics={"numTargetRowsInserted": "0"})
+    say(tables, 2, ours("r2"))
+    found = state(tables)
+    assert (found.content, found.meta["run_id"]) == (Point(0, "r1"), "r2")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        None,
+        {},
+        {"properties": None},
+        {"properties": "not json"},
+        {"properties": "[1]"},
+        {"properties": '{"a": "b"}'},
+        {"properties": json.dumps({commits.SAID: "not json"})},
+        {"properties": json.dumps({commits.SAID: '{"run_id": "r5"}'})},
+    ],
+)
+def test_properties_of_others_say_nothing(tables: Tables, parameters: object) -> None:
+    commit(tables, 0, "MERGE")
+    commit(tables, 1, commits.SETTING, operationParameters=parameters)
+    assert state(tables).meta == {}
+
+
+class History:
+    """A session that knows one table, by its history as a catalog tells it: newest first."""
+
+    def __init__(self, *rows: Row) -> None:
+        self.found = rows
+        self.catalog = SimpleNamespace(tableExists=lambda name: name == "`main`.dev_gold.thing")
+
+    def sql(self, text: str) -> Any:
+        assert text == "DESCRIBE HISTORY `main`.dev_gold.thing"
+        return SimpleNamespace(toLocalIterator=lambda: iter(self.found))
+
+
+def test_in_a_catalog_the_history_says_the_same(tmp_path: Path) -> None:
+    environment = Environment(environment="test", catalog="main", scratch=str(tmp_path))
+    run = Run(
+        domain="shop",
+        conf=tmp_path,
+        landing=tmp_path,
+        warehouse="main.dev_",
+        environment=environment,
+        business_date=date(2025, 6, 30),
+        run_id="r9",
+    )
+    moment = datetime(2025, 6, 30, tzinfo=timezone.utc)
+    fields = Row(
+        "version",
+        "timestamp",
+        "operation",
+        "operationParameters",
+        "operationMetrics",
+        "userMetadata",
+    )
+    said = {"properties": json.dumps({commits.SAID: json.dumps(ours("r2"))})}
+    spark: Any = History(
+        fields(2, moment, commits.SETTING, said, {}, None),
+        fields(1, moment, "MERGE", {}, {"numTargetRowsInserted": "4"}, None),
+        fields(0, moment, WRITE, {}, None, json.dumps(ours("r1"))),
+    )
+    found = list(commits.log(spark, Tables(run), TABLE))
+    assert [c.meta.get("run_id") for c in found] == [None, "r2", "r1"]
+    assert (found[1].rows, found[1].timestamp) == (4, int(moment.timestamp() * 1000))
 
 
 def test_a_log_whose_oldest_commits_are_gone_is_read_from_its_newest(tables: Tables) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from lakehouse import config
 from lakehouse.errors import ConfigError
+from lakehouse.tables import Tables
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,38 @@ def test_a_catalog_is_no_path() -> None:
     assert config.settings("hospital", env="databricks").warehouse == "main"
 
 
+@pytest.mark.parametrize(
+    ("warehouse", "schema", "table"),
+    [
+        (None, "/Volumes/main/landing", "`main`.gold.x"),
+        ("clinic", "/Volumes/clinic/landing", "`clinic`.gold.x"),
+        ("clinic.", "/Volumes/clinic/landing", "`clinic`.gold.x"),
+        ("clinic-eu.dev_", "/Volumes/clinic-eu/dev_landing", "`clinic-eu`.dev_gold.x"),
+    ],
+)
+def test_in_a_catalog_the_warehouse_says_where_all_the_rest_is(
+    warehouse: str | None, schema: str, table: str
+) -> None:
+    run = config.settings("hospital", warehouse=warehouse, env="databricks")
+    assert run.landing == Path(schema) / "hospital"
+    tables = Tables(run)
+    assert tables.scratch == Path(schema) / "scratch"
+    assert tables.name("gold.x") == table
+    assert tables.path("gold.x") is None
+
+
+@pytest.mark.parametrize("warehouse", ["", "main.dev.x", "main.dev-1", "a b", "/data/warehouse"])
+def test_a_warehouse_that_is_no_catalog_is_a_config_error(warehouse: str) -> None:
+    with pytest.raises(ConfigError, match="expected a name such as main"):
+        config.parts(warehouse)
+
+
+def test_a_place_names_a_catalog_only_where_there_is_one(here: Path) -> None:
+    declare(here, "environment: test\nlanding: data/{catalog}\n")
+    with pytest.raises(ConfigError, match=r"only \{domain\} may stand in braces, not 'catalog'"):
+        config.settings("hospital", env="test")
+
+
 def test_the_environment_may_come_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEHOUSE_ENV", "cluster")
     assert config.settings("hospital").environment.environment == "cluster"
@@ -71,9 +104,18 @@ def test_the_declarations_may_lie_elsewhere(
     assert config.settings("hospital").conf == elsewhere / "conf"
 
 
-def test_without_declarations_here_those_beside_the_package_are_used(here: Path) -> None:
+def test_without_declarations_here_those_that_came_with_the_code_are_used(
+    here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (here / "conf").rename(here / "other")
-    assert config.conf_folder() == config.ROOT / "conf"
+    assert config.conf_folder() == config.PACKAGE.parent / "conf"
+    clone = tmp_path_factory.mktemp("clone")
+    monkeypatch.setattr(config, "PACKAGE", clone / "lakehouse")
+    assert config.conf_folder() == Path("conf")
+    (clone / "conf").mkdir()
+    assert config.conf_folder() == clone / "conf"
+    (clone / "lakehouse" / "conf").mkdir(parents=True)
+    assert config.conf_folder() == clone / "lakehouse" / "conf"
 
 
 def test_an_environment_that_is_not_there_names_those_that_are() -> None:

@@ -15,11 +15,12 @@ from delta.exceptions import (
     ConcurrentWriteException,
     DeltaConcurrentModificationException,
 )
+from pyspark.errors import PySparkException
 from tenacity import wait_none
 
 from lakehouse import merge
 from lakehouse.errors import BalanceError
-from lakehouse.merge import USER_METADATA, Writer, can_pass
+from lakehouse.merge import USER_METADATA, Writer, can_pass, conflicts
 
 CONFLICT = DeltaConcurrentModificationException("[DELTA_CONCURRENT_APPEND] Files were added")
 
@@ -38,11 +39,35 @@ class Failing:
         if self.errors:
             raise self.errors.pop(0)
 
+    def newSession(self) -> Failing:
+        """That it could be forked tells it from one over Spark Connect."""
+        return Failing()
+
+
+class Remote:
+    """A session over Spark Connect: no settings, no sessions beside it; views by name."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.texts: list[str] = []
+        self.views: list[str] = []
+
+    def sql(self, text: str) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.texts.append(text)
+
+    def rows(self, *columns: str) -> Any:
+        """A frame of this session."""
+        return SimpleNamespace(columns=columns, createOrReplaceTempView=self.views.append)
+
+
+TABLES = SimpleNamespace(name=lambda table: table)
+
 
 def mark(session: Failing) -> None:
     """The smallest write there is."""
-    tables = SimpleNamespace(name=lambda table: table)
-    Writer(session, tables).mark("silver.thing", {"run_id": "r1"})  # type: ignore[arg-type]
+    Writer(session, TABLES).mark("silver.thing", {"run_id": "r1"})  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +102,66 @@ def test_what_cannot_pass_is_raised_at_once() -> None:
     with pytest.raises(ValueError, match="no such column"):
         mark(session)
     assert len(session.texts) == 1
+
+
+def test_where_threads_share_a_session_a_merge_is_told_by_the_commit_after_it() -> None:
+    session = Remote()
+    rows = session.rows("id", "name", merge.DELETE)
+    Writer(session, TABLES).apply("silver.thing", rows, ["id"], {"note": "it's"})  # type: ignore[arg-type]
+    merged, said = session.texts
+    assert merged.startswith("MERGE INTO silver.thing")
+    assert said == (
+        "ALTER TABLE silver.thing SET TBLPROPERTIES "
+        r"""('lakehouse.said' = '{"note": "it\'s"}')"""
+    )
+
+
+def test_where_threads_share_a_session_each_table_has_a_view_of_its_own() -> None:
+    session = Remote()
+    for table in ("silver.thing", "quarantine.thing"):
+        rows = session.rows("id", merge.DELETE)
+        Writer(session, TABLES).apply(table, rows, ["id"], {})  # type: ignore[arg-type]
+    assert len(set(session.views)) == 2
+    assert all(view in text for view, text in zip(session.views, session.texts[::2], strict=True))
+
+
+def test_where_threads_share_a_session_a_merge_that_failed_is_not_told() -> None:
+    session = Remote(ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        Writer(session, TABLES).sync("gold.thing", session.rows("id"), ["id"], {})  # type: ignore[arg-type]
+    assert not session.texts
+
+
+def test_where_threads_share_a_session_moving_files_is_one_commit() -> None:
+    session = Remote()
+    Writer(session, TABLES).optimize("gold.thing", ["id"], {"run_id": "r1"})  # type: ignore[arg-type]
+    assert session.texts == ["OPTIMIZE gold.thing ZORDER BY (`id`)"]
+
+
+class Elsewhere(PySparkException):
+    """A conflict as a platform raises it that has classes of its own."""
+
+    def __init__(self, condition: str | None) -> None:
+        super().__init__("not told")
+        self.condition = condition
+
+    def getCondition(self) -> str | None:
+        return self.condition
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_one"),
+    [
+        ("DELTA_CONCURRENT_APPEND.WITHOUT_HINT", True),
+        ("DELTA_CONCURRENT_WRITE", True),
+        ("DELTA_METADATA_CHANGED", True),
+        ("DELTA_PROTOCOL_CHANGED.EMPTY_DIRECTORY", True),
+        ("DELTA_TABLE_NOT_FOUND", False),
+        (None, False),
+    ],
+)
+def test_a_conflict_is_known_by_its_condition_too(condition: str | None, is_one: bool) -> None:
+    assert conflicts(Elsewhere(condition)) is is_one
 
 
 # In Python these have no class in common but PySparkException.

@@ -1,13 +1,15 @@
-"""What an SQL text says about the rows that it gives."""
+"""What an SQL text says about the rows that it gives, and under which names it reads tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import sqlglot
+from sqlglot import exp
 
 from lakehouse import domain as domains
-from lakehouse.sqltext import row_wise
+from lakehouse.sqltext import renamed, row_wise
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +64,34 @@ def test_the_star_of_the_hospital_is_row_wise_and_its_views_are_not() -> None:
     keys = {"patient_id", "doctor_id", "visit_id", "treatment_id"}
     star = {name for name, table in gold.items() if table.kind != "view"}
     assert {name for name, table in gold.items() if row_wise(table.sql, keys)} == star
+
+
+NAMES = {"gold.fact": "`main`.dev_gold.fact", "silver.visits": "`main`.dev_silver.visits"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("select 1 from gold.fact", "select 1 from `main`.dev_gold.fact"),
+        ("select 1 from `gold`.`fact` f", "select 1 from `main`.dev_gold.fact f"),
+        (
+            "select gold.fact.a\nfrom gold.fact join silver.visits v on v.a = gold.fact.a",
+            "select `main`.dev_gold.fact.a\nfrom `main`.dev_gold.fact join "
+            "`main`.dev_silver.visits v on v.a = `main`.dev_gold.fact.a",
+        ),
+        ("select 'gold.fact' as a from gold.other", "select 'gold.fact' as a from gold.other"),
+        ("/* gold.fact */ select 1 -- gold.fact", "/* gold.fact */ select 1 -- gold.fact"),
+        ("select 1 from elsewhere.gold.fact", "select 1 from elsewhere.gold.fact"),
+        ("select gold.fact_a, facts.gold from t", "select gold.fact_a, facts.gold from t"),
+    ],
+)
+def test_tables_get_their_other_names_and_all_else_stays(sql: str, told: str) -> None:
+    assert renamed(sql, NAMES) == told
+
+
+def test_the_gold_of_the_hospital_reads_only_full_names_where_there_is_a_catalog() -> None:
+    for table in domains.load(ROOT / "conf", "hospital").gold.values():
+        sql = renamed(table.sql, {name: f"main.dev_{name}" for name in table.reads})
+        read = {t.sql() for t in sqlglot.parse_one(sql, read="spark").find_all(exp.Table) if t.db}
+        assert {name.partition(" ")[0] for name in read} == {f"main.dev_{n}" for n in table.reads}
+        assert len(sql.splitlines()) == len(table.sql.splitlines())

@@ -12,13 +12,23 @@ from lakehouse.tables import LAYERS, Tables
 
 
 class Asked:
-    """Stands for a session, and keeps the SQL that it is given."""
+    """Stands for a session with one schema, and keeps what it is asked to do."""
 
     def __init__(self) -> None:
-        self.statements: list[str] = []
+        self.done: list[str] = []
+
+    @property
+    def catalog(self) -> Asked:
+        return self
 
     def sql(self, text: str) -> Any:
-        self.statements.append(text)
+        self.done.append(text)
+
+    def setCurrentCatalog(self, name: str) -> None:
+        self.done.append(f"use {name}")
+
+    def databaseExists(self, name: str) -> bool:
+        return name == "lakehouse_trial.gold"
 
 
 @pytest.mark.parametrize("writing", [False, True])
@@ -27,5 +37,6 @@ def test_in_a_catalog_a_name_with_its_layer_is_enough(writing: bool) -> None:
     asked = Asked()
     run = config.settings("hospital", env="databricks", warehouse="lakehouse_trial")
     Tables(run).register(cast(SparkSession, asked), writing=writing)
-    made = [f"CREATE SCHEMA IF NOT EXISTS lakehouse_trial.{layer}" for layer in LAYERS]
-    assert asked.statements == ["USE CATALOG lakehouse_trial", *(made if writing else [])]
+    missing = [f"lakehouse_trial.{layer}" for layer in LAYERS if layer != "gold"]
+    made = [f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in missing]
+    assert asked.done == ["use lakehouse_trial", *(made if writing else [])]
