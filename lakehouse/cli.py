@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 import threading
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -12,7 +13,17 @@ import typer
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse import commits, config, console, export, maintenance, measures, quarantine, replay
+from lakehouse import (
+    commits,
+    config,
+    console,
+    export,
+    maintenance,
+    measures,
+    quarantine,
+    replay,
+    report,
+)
 from lakehouse import domain as domains
 from lakehouse import plan as plans
 from lakehouse.config import Run
@@ -54,6 +65,9 @@ Json = Annotated[
 ]
 Table = Annotated[str | None, typer.Option(help="Only rows of this silver table, such as x.")]
 Reason = Annotated[str | None, typer.Option(help="Only rows held back for this reason.")]
+RunId = Annotated[
+    str | None, typer.Option("--run", metavar="RUN_ID", help="Not the last run, but this one.")
+]
 
 
 class Failed(typer.Exit):
@@ -133,6 +147,7 @@ def run_layers(
     """
     runs: list[Run] = []
     done: list[Outcome] = []
+    page: Path | None = None
 
     def call() -> Result:
         run = settings()
@@ -146,9 +161,11 @@ def run_layers(
             code = 1 if result.found.refused else 0
         except Failed as failed:
             code, message = failed.exit_code, failed.message
+        if runs:
+            page = _page_after(runs[0])
     if as_json:
         run = runs[0] if runs else None
-        console.line(console.run_line(run, result, code, message, done))
+        console.line(console.run_line(run, result, code, message, done, page))
     if code:
         raise typer.Exit(code)
 
@@ -170,6 +187,24 @@ def _carried_out(run: Run, layers: tuple[str, ...], retry: bool, done: list[Outc
         raise
     console.summary(result)
     return result
+
+
+def _page_after(run: Run) -> Path | None:
+    """Make the page of a run that did something, and say where it is; it never fails the run."""
+    if SparkSession.getActiveSession() is None:
+        return None  # Nothing was due, or the run ended before it began.
+    try:
+        page = report.page_if_any(run, lambda: start(run.environment), run.run_id)
+    except Exception as error:
+        console.say(
+            f"not made ({_worded(error)}). Try again: lakehouse report {run.domain}",
+            "Report    ",
+            "yellow",
+        )
+        return None
+    if page is not None:
+        console.say(str(page), "Report    ")
+    return page
 
 
 @app.command("plan")
@@ -398,6 +433,26 @@ def quarantine_export(
     guarded(call)
 
 
+@app.command("report")
+def report_command(
+    domain: DomainName,
+    run_id: RunId = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    warehouse: Warehouse = None,
+    env: Env = None,
+) -> None:
+    """Say where the page of the last run is, or of another one; make it if it is not there."""
+
+    def call() -> None:
+        run = _settings(domain, None, warehouse, None, None, env)
+        page = report.page(run, lambda: start(run.environment), run_id)
+        console.say(str(page))
+        if show:
+            webbrowser.open(page.resolve().as_uri())
+
+    guarded(call)
+
+
 def sample(domain: str, landing: Path) -> None:
     """Make the sample files of a domain when the landing folder holds none."""
     if not landing.is_dir() or not files_in(landing):
@@ -449,6 +504,17 @@ def job_quarantine() -> None:
 
     def call(domain: DomainOption, warehouse: Warehouse = None, env: Env = None) -> None:
         quarantine_list(domain, warehouse, env)
+
+    _as_program(call)
+
+
+def job_report() -> None:
+    """The command line of the report job."""
+
+    def call(
+        domain: DomainOption, run_id: RunId = None, warehouse: Warehouse = None, env: Env = None
+    ) -> None:
+        report_command(domain, run_id, warehouse=warehouse, env=env)
 
     _as_program(call)
 

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -325,9 +326,14 @@ def _way_back(declared: SourceFile) -> str:
 
 
 def run_line(
-    run: Run | None, result: Result | None, code: int, error: str = "", done: Iterable[Outcome] = ()
+    run: Run | None,
+    result: Result | None,
+    code: int,
+    error: str = "",
+    done: Iterable[Outcome] = (),
+    page: Path | None = None,
 ) -> dict[str, Any]:
-    """A run as one JSON object.
+    """A run as one JSON object; `page` is its report's file, if there is one.
 
     A run that failed has no result: then `done` are the outcomes seen until it did, and
     `checks_failed` is null, as the message says which.
@@ -352,6 +358,7 @@ def run_line(
         "drift": len(ledger.drift(outcomes, found)),
         "refused": found.refused,
         "checks_failed": [_check_line(check) for check in failed] if result else None,
+        "report": page,
     }
 
 

@@ -43,13 +43,15 @@ WAS = "_was_"
 class Census:
     """What becomes of each bronze row looked at: counts by (source, file, content hash) and fate.
 
-    `removed` counts silver rows that no bronze row stands for any more, `lost` rows that held and
-    do not now: an upper bound of the keys deleted.
+    `by_file` counts the rows that bear a reason by (content hash, reason), `held` those of them
+    that are held back for it. `removed` counts silver rows that no bronze row stands for any more,
+    `lost` rows that held and do not now: an upper bound of the keys deleted.
     """
 
     fates: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     by_file: dict[tuple[str, str], int] = field(default_factory=dict)
+    held: dict[tuple[str, str], int] = field(default_factory=dict)
     removed: int = 0
     lost: int = 0
 
@@ -270,6 +272,8 @@ def count(rows: DataFrame) -> Census:
             found.reasons[reason] = found.reasons.get(reason, 0) + row["n"]
             place = (row["_file_hash"], reason)
             found.by_file[place] = found.by_file.get(place, 0) + row["n"]
+            if row[FATE] == QUARANTINED:
+                found.held[place] = found.held.get(place, 0) + row["n"]
     return found
 
 

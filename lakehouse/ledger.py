@@ -22,7 +22,8 @@ RUNS = (
     "run_id STRING, domain STRING, business_date DATE, ended_at TIMESTAMP, seconds DOUBLE, "
     "tables_written INT, files_loaded INT, error STRING, "
     "tables ARRAY<STRUCT<table STRING, status STRING, reason STRING, written BIGINT, "
-    "removed BIGINT, healed BIGINT, seconds DOUBLE>>"
+    "removed BIGINT, healed BIGINT, seconds DOUBLE>>, "
+    "environment STRING, message STRING, refused ARRAY<STRING>"
 )
 DRIFT = (
     "run_id STRING, kind STRING, file STRING, source STRING, entity STRING, column STRING, "
@@ -35,6 +36,7 @@ FILES = (
 ROWS = (
     "run_id STRING, table STRING, source STRING, file STRING, file_hash STRING, rows BIGINT, "
     + ", ".join(f"{fate} BIGINT" for fate in FATES)
+    + ", reasons ARRAY<STRUCT<reason STRING, held BIGINT, warned BIGINT>>"
 )
 
 
@@ -106,9 +108,17 @@ def check_commit(writer: Writer, table: str, census: Census) -> None:
 
 
 def rows(
-    run: Run, outcomes: list[Outcome], found: Found, seconds: float, error: str = ""
+    run: Run,
+    outcomes: list[Outcome],
+    found: Found,
+    seconds: float,
+    error: str = "",
+    message: str = "",
 ) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
-    """What a run adds to each ops table: (table, schema, rows); nothing when it did nothing."""
+    """What a run adds to each ops table: (table, schema, rows); nothing when it did nothing.
+
+    `error` is the kind of error that ended the run, `message` its words where they are ours.
+    """
     written = [outcome for outcome in outcomes if outcome.status != "fresh"]
     if not written and not error:
         return []
@@ -116,7 +126,8 @@ def rows(
     counts = [row for outcome in outcomes if outcome.census for row in _ledger_rows(run, outcome)]
     ended = datetime.now(timezone.utc)
     counted = (len(written), len(files), error, [_table_row(outcome) for outcome in written])
-    one = (run.run_id, run.domain, run.business_date, ended, seconds, *counted)
+    how = (run.environment.environment, message, found.refused)
+    one = (run.run_id, run.domain, run.business_date, ended, seconds, *counted, *how)
     tables = [
         ("ops.files", FILES, files),
         ("ops.row_ledger", ROWS, counts),
@@ -169,10 +180,22 @@ def _file_row(run: Run, outcome: Outcome, d: Delivery) -> tuple[Any, ...]:
 
 def _ledger_rows(run: Run, outcome: Outcome) -> list[tuple[Any, ...]]:
     assert outcome.census is not None
+    reasons = _reasons(outcome.census)
     return [
         (
             *(run.run_id, outcome.table, *origin, sum(counts.values())),
             *[counts.get(fate, 0) for fate in FATES],
+            reasons.get(origin[2], []),
         )
         for origin, counts in sorted(outcome.census.fates.items())
     ]
+
+
+def _reasons(census: Census) -> dict[str, list[dict[str, Any]]]:
+    """By content hash: how many rows bear each reason, held back for it or kept with a warning."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (file_hash, reason), rows in sorted(census.by_file.items()):
+        held = census.held.get((file_hash, reason), 0)
+        line = {"reason": reason, "held": held, "warned": rows - held}
+        found.setdefault(file_hash, []).append(line)
+    return found

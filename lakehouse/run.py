@@ -18,7 +18,7 @@ from lakehouse import commits, gates, gold, ingest, landing, ledger, lock, measu
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
-from lakehouse.errors import ConfigError
+from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Found
 from lakehouse.ledger import Outcome
@@ -43,6 +43,7 @@ class Result:
     checks: list[gates.Result] = field(default_factory=list)
     seconds: float = 0.0
     error: str = ""
+    message: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -211,7 +212,9 @@ class _Work:
         try:
             self.build(result.found, watch, outcomes)
         except BaseException as error:
-            result.error = f"{type(error).__name__}"
+            result.error = type(error).__name__
+            # Words that are not ours may hold values of a row.
+            result.message = str(error) if isinstance(error, LakehouseError) else ""
             with contextlib.suppress(Exception):  # a full disk too: the first error is the one told
                 end()
             raise
@@ -229,7 +232,14 @@ class _Work:
 
     def record(self, result: Result) -> None:
         """Append the run to the ops tables, side by side."""
-        rows = ledger.rows(result.run, result.outcomes, result.found, result.seconds, result.error)
+        rows = ledger.rows(
+            result.run,
+            result.outcomes,
+            result.found,
+            result.seconds,
+            result.error,
+            result.message,
+        )
         rows += gates.rows_for_ops(result.run, result.checks)
         said = {gates.TABLE: gates.remembered(result.checks)}
 

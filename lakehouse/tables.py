@@ -100,6 +100,13 @@ class Tables:
         """Folder, readable by Python and Spark, where a run keeps rows of a table for a while."""
         return self.scratch / re.sub(r"\W", "", run_id) / table
 
+    def page(self, run_id: str) -> Path:
+        """File of the page about a run: beside the tables, or in scratch where these are no files.
+
+        Runs that clear scratch in a catalog remove only what they kept aside themselves.
+        """
+        return (self.scratch if self.catalog else self.warehouse) / "_reports" / f"{run_id}.html"
+
     def clear(self, run_id: str | None = None) -> None:
         """Remove what a run kept aside, or all that killed runs left where only one can run."""
         if run_id is not None:

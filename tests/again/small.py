@@ -242,5 +242,5 @@ def ledger(shop: Shop, files: Iterable[File]) -> Counter[tuple[Any, ...]]:
     lines = shop.spark.read.format("delta").load(str(shop.warehouse / "ops" / "row_ledger"))
     for line in lines.collect():
         assert line["rows"] == sum(line[fate] for fate in FATES), line
-    mine = lines.where(F.col("file").isin(*[file.name for file in files])).drop("run_id")
+    mine = lines.where(F.col("file").isin(*[file.name for file in files])).drop("run_id", "reasons")
     return Counter(tuple(line) for line in mine.collect())

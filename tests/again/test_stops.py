@@ -64,6 +64,9 @@ def test_a_failing_check_of_silver_holds_all_gold_back(
     found = shop.snapshot()
     assert unlike(only_gold(found), only_gold(undisturbed.first)) == {}
     assert same(found["silver.orders"], undisturbed.second["silver.orders"])
+    runs = shop.spark.read.format("delta").load(str(shop.warehouse / "ops" / "runs"))
+    (run,) = runs.where("error <> ''").collect()
+    assert (run.error, run.message) == ("GateError", words)
     # Gold alone is held back as well, though the silver table is as the run before left it.
     assert told(lambda: shop.run([], "gold"))[0] == 4
     assert unlike(only_gold(shop.snapshot()), only_gold(undisturbed.first)) == {}

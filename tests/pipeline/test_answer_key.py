@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from data_gen.hospital import generate
+from lakehouse import config, records, report
 from lakehouse.contracts import Domain
 from tests.pipeline.house import House
 
@@ -218,6 +219,34 @@ def test_ledger_balances(house: House, first: dict[str, int]) -> None:
     assert all(rows == placed for _, rows, placed in out)
     loaded = dict(house.rows("select file, rows from ops.files"))
     assert loaded == {file: rows for file, rows, _ in out}
+
+
+def test_the_ledger_says_why_rows_were_held_or_warned_of(
+    house: House, first: dict[str, int]
+) -> None:
+    for entity in ENTITIES:
+        told = house.rows(
+            f"""select told.reason, sum(told.held), sum(told.warned) from ops.row_ledger
+            lateral view explode(reasons) as told
+            where table = 'silver.{entity}' group by told.reason"""
+        )
+        assert {reason: held for reason, held, _ in told if held} == reasons(house, entity)
+        assert {reason: warned for reason, _, warned in told if warned} == warnings(house, entity)
+
+
+def test_the_page_of_the_run_is_the_same_however_ops_tables_are_read(
+    house: House, first: dict[str, int], hospital: Domain
+) -> None:
+    run = config.settings("hospital", warehouse=str(house.warehouse))
+    page = report.page(run, lambda: house.spark).read_text("utf-8")
+    read = records.by_spark(house.tables(), house.spark)
+    _, log = records.reader(run, lambda: house.spark)
+    one = records.find(read, "hospital")
+    assert one is not None
+    assert report.html(records.collect(read, log, one), hospital) == page
+    looked_at = house.rows("select sum(rows) from ops.files")[0][0]
+    assert f"{looked_at:,} rows were looked at, and each has one fate." in page
+    assert "not in its log" not in page
 
 
 def test_second_delivery_heals_and_corrects(

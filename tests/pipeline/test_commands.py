@@ -99,6 +99,8 @@ def test_the_first_command_builds_the_sample_hospital(built: tuple[Path, str]) -
     assert "lakehouse sql" in said
     house = copy / "data" / "hospital" / "warehouse"
     assert len(list(house.glob("gold/*/_delta_log"))) == 17
+    (page,) = house.glob("_reports/*.html")
+    assert f"Report     {page}" in said
     assert not (house / "_scratch").exists() or not list((house / "_scratch").iterdir())
 
 
