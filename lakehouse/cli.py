@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 import threading
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -393,6 +394,26 @@ def quarantine_export(
         run = _settings(domain, None, warehouse, None, None, env)
         written = export.export(start(run.environment), run, table, out, reason)
         console.exported(written)
+
+    guarded(call)
+
+
+@app.command()
+def docs(
+    domain: DomainName,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("site.html"),
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a page about every table and column, with its lineage, from the declarations alone."""
+
+    # What it takes to make a page would slow the start of all other commands.
+    from lakehouse import site
+
+    def call() -> None:
+        site.write(domains.load(config.conf_folder(), domain), out)
+        console.out.print(f"Wrote {out}.")
+        if show:
+            webbrowser.open(out.resolve().as_uri())
 
     guarded(call)
 
