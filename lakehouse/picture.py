@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 
 from lakehouse.dictionary import Table
@@ -102,6 +103,7 @@ def _columns(tables: dict[str, Table], inputs: dict[str, list[str]]) -> list[lis
 def _ranks(tables: dict[str, Table], inputs: dict[str, list[str]]) -> dict[str, int]:
     """The column of each table: its layer's, in gold one after those it reads; views come last."""
 
+    @cache
     def depth(name: str) -> int:
         return 1 + max((depth(i) for i in inputs[name] if i.startswith("gold.")), default=-1)
 

@@ -45,6 +45,12 @@ DECIDING = {
     "group_by": "grouped by",
     "sort": "sorted by",
 }
+ADDED = {
+    "keep": "is kept in _rescued",
+    "warn": "is kept in _rescued, with a warning",
+    "fail": "its file is refused",
+}
+MISSING = {"fail": "its file is refused", "null": "becomes NULL"}
 Ways = dict[str, list[lineage.Column]]
 
 
@@ -100,7 +106,6 @@ def page(domain: Domain) -> str:
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return environment.get_template("site.html").render(
         domain=domain,
-        tables=tables,
         parts=[
             (title, says, [section for section in sections if section.table.kind in kinds])
             for title, kinds, says in PARTS
@@ -208,18 +213,22 @@ def _facts(domain: Domain, table: Table) -> dict[str, str]:
         "Sorted for reading by": ", ".join(table.zorder_by),
     }
     if entity := _entity(domain, table):
-        found |= _history(entity)
+        found |= _contract(entity)
     if table.kind == "files":
         found |= _source(domain, table)
     return {name: said for name, said in found.items() if said}
 
 
-def _history(entity: Entity) -> dict[str, str]:
-    if not entity.versioned:
-        return {"History": "the last word on each key"}
+def _contract(entity: Entity) -> dict[str, str]:
     tracked = ", ".join(entity.track) or "any column"
     effective = f"; they hold from {entity.effective}" if entity.effective else ""
-    return {"History": f"a version for each change of {tracked}{effective}"}
+    versions = f"a version for each change of {tracked}{effective}"
+    return {
+        "History": versions if entity.versioned else "the last word on each key",
+        "Deleted in one run": f"at most {entity.max_deleted:.0%} of the keys",
+        "A column nobody declared": ADDED[entity.drift.added],
+        "A column that is missing": MISSING[entity.drift.missing],
+    }
 
 
 def _source(domain: Domain, table: Table) -> dict[str, str]:

@@ -37,22 +37,39 @@
     return { nodes: [...seen], edges };
   }
 
-  /** How many tables lie between the chosen one and each other, on the longest way. */
-  function distances(id, edges) {
-    const far = new Map([[tableOf(id), 0]]);
+  /** How many tables lie between a table and the others on the longest way over the edges. */
+  function distances(table, edges) {
+    const far = new Map([[table, 0]]);
     for (let moved = true; moved; ) {
       moved = false;
       for (const [a, b] of edges) {
-        const step = far.get(tableOf(a)) + 1;
-        if (!(far.get(tableOf(b)) >= step)) { far.set(tableOf(b), step); moved = true; }
+        const step = far.get(a) + 1;
+        if (!(far.get(b) >= step)) { far.set(b, step); moved = true; }
       }
     }
     return far;
   }
 
+  /** The column of the picture in which each table stands: files left, what is made of them right. */
+  function ranks(table, edges, backwards) {
+    if (!backwards) return distances(table, edges);
+    const rank = new Map(), given = new Map();
+    for (const [a, b] of edges) push(given, a, b);
+    const high = (name) => {
+      if (!rank.has(name)) rank.set(name, 1 + Math.max(-1, ...(given.get(name) ?? []).map(high)));
+      return rank.get(name);
+    };
+    high(table);
+    for (const [, b] of edges) {
+      // What nothing is known behind stands beside what is made of it.
+      if (!given.has(b)) rank.set(b, Math.min(...edges.filter(([, other]) => other === b).map(([a]) => rank.get(a))) - 1);
+    }
+    return rank;
+  }
+
   // -- a column's way, as a picture and step by step -----------------------------------------------
 
-  const [ROW, HEAD, SPACE, GAP] = [20, 22, 14, 48];
+  const [ROW, HEAD, SPACE, GAP, LANE] = [20, 22, 14, 44, 6];
   function svg(name, attributes, ...children) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -60,51 +77,70 @@
     return element;
   }
 
-  /** Boxes of tables with the columns on the way, in levels by distance; [x, y] of each column. */
-  function placed(graph, far, backwards) {
-    const levels = [];
-    for (const id of graph.nodes) {
-      const level = (levels[far.get(tableOf(id))] ??= new Map());
-      push(level, tableOf(id), id);
-    }
-    const height = (boxes) => [...boxes.values()].reduce((sum, ids) => sum + HEAD + ids.length * ROW + SPACE, -SPACE);
-    const tall = Math.max(...levels.map(height));
-    const middle = new Map(), boxes = [], cells = new Map();
-    const nearer = new Map();
-    for (const [a, b] of graph.edges) push(nearer, tableOf(b), tableOf(a));
-    const wide = levels.map((level) => Math.max(...[...level].flatMap(([table, ids]) =>
-      [called(table), ...ids.map((id) => data.nodes[id][1])].map((text) => text.length * 7.1 + 22))));
-    const total = wide.reduce((sum, width) => sum + width + GAP, -GAP);
-    let x = 0;
-    levels.forEach((level, at) => {
-      const mean = (table) => {
-        const known = (nearer.get(table) ?? []).map((t) => middle.get(t)).filter((y) => y !== undefined);
-        return known.length ? known.reduce((a, b) => a + b) / known.length : 0;
-      };
-      const order = [...level].sort((a, b) => mean(a[0]) - mean(b[0]) || a[0].localeCompare(b[0]));
-      let y = (tall - height(level)) / 2;
-      const left = backwards ? total - x - wide[at] : x;
-      for (const [table, ids] of order) {
-        const high = HEAD + ids.length * ROW;
-        boxes.push({ table, x: left, y, width: wide[at], height: high });
-        ids.forEach((id, nth) => cells.set(id, { x: left, y: y + HEAD + nth * ROW, width: wide[at] }));
-        middle.set(table, y + high / 2);
-        y += high + SPACE;
+  /** Boxes of tables with the columns on the way, the place of each column, and for each edge the free
+      lanes that its line takes past other boxes, from its nearer end to the farther one. */
+  function placed(graph, rank, backwards) {
+    const levels = [], lanes = new Map(), nearer = new Map();
+    for (const id of graph.nodes) push((levels[rank.get(tableOf(id))] ??= new Map()), tableOf(id), id);
+    for (const edge of graph.edges) {
+      const [a, b] = edge.slice(0, 2).map(tableOf), free = [];
+      const step = Math.sign(rank.get(b) - rank.get(a));
+      for (let at = rank.get(a) + step; at !== rank.get(b); at += step) {
+        const lane = [...edge, at].join(" ");
+        levels[at].set(lane, null);
+        push(nearer, lane, free.at(-1) ?? a);
+        free.push(lane);
       }
-      x += wide[at] + GAP;
-    });
-    return { boxes, cells, width: total, height: tall };
+      push(nearer, b, free.at(-1) ?? a);
+      lanes.set(edge, free);
+    }
+    const high = (ids) => (ids ? HEAD + ids.length * ROW : LANE);
+    const height = (level) => [...level.values()].reduce((sum, ids) => sum + high(ids) + SPACE, -SPACE);
+    const tall = Math.max(...levels.map(height));
+    const wide = levels.map((level) => Math.max(...[...level].flatMap(([table, ids]) => (ids
+      ? [called(table), ...ids.map((id) => data.nodes[id][1])].map((text) => text.length * 7 + 20) : [0]))));
+    const left = wide.map((_, at) => wide.slice(0, at).reduce((sum, width) => sum + width + GAP, 0));
+    const middle = new Map(), boxes = [], cells = new Map();
+    const mean = (name) => {
+      const known = (nearer.get(name) ?? []).map((t) => middle.get(t)).filter((y) => y !== undefined);
+      return known.length ? known.reduce((a, b) => a + b) / known.length : 0;
+    };
+    const order = levels.map((_, at) => at);
+    for (const at of backwards ? order.reverse() : order) {
+      let y = (tall - height(levels[at])) / 2;
+      for (const [name, ids] of [...levels[at]].sort((a, b) => mean(a[0]) - mean(b[0]) || a[0].localeCompare(b[0]))) {
+        const box = { table: name, x: left[at], y, width: wide[at], height: high(ids) };
+        middle.set(name, y + box.height / 2);
+        cells.set(name, { ...box, y: y + (LANE - ROW) / 2 });
+        if (ids) boxes.push(box);
+        (ids ?? []).forEach((id, nth) => cells.set(id, { ...box, y: y + HEAD + nth * ROW }));
+        y += box.height + SPACE;
+      }
+    }
+    return { boxes, cells, lanes, width: left.at(-1) + wide.at(-1), height: tall };
   }
 
-  function draw(id, graph, far, backwards) {
-    const { boxes, cells, width, height } = placed(graph, far, backwards);
-    const picture = svg("svg", { viewBox: `-2 -2 ${width + 4} ${height + 4}`, style: `min-width: ${0.75 * width}px; max-width: ${width + 4}px`, role: "group", "aria-label": "The way of the column" });
-    for (const [near, distant, kind] of graph.edges) {
-      const [from, to] = backwards ? [cells.get(distant), cells.get(near)] : [cells.get(near), cells.get(distant)];
-      const [x1, y1, x2, y2] = [from.x + from.width, from.y + ROW / 2, to.x, to.y + ROW / 2];
-      const bend = (x1 + x2) / 2;
+  /** A line through places from left to right: from the right edge of each to the left of the next. */
+  function wire(places) {
+    let [{ x, y, width }, ...others] = places;
+    let path = `M${x + width},${y + ROW / 2}`;
+    for (const next of others) {
+      const bend = (x + width + next.x) / 2;
+      path += ` C${bend},${y + ROW / 2} ${bend},${next.y + ROW / 2} ${next.x},${next.y + ROW / 2}`;
+      if (next !== others.at(-1)) path += ` H${next.x + next.width}`;
+      ({ x, y, width } = next);
+    }
+    return path;
+  }
+
+  function draw(id, graph, rank, backwards) {
+    const { boxes, cells, lanes, width, height } = placed(graph, rank, backwards);
+    const picture = svg("svg", { viewBox: `-2 -2 ${width + 4} ${height + 4}`, style: `min-width: ${0.7 * width}px; max-width: ${width + 4}px`, role: "group", "aria-label": "The way of the column" });
+    for (const edge of graph.edges) {
+      const [near, far, kind] = edge, way = [near, ...lanes.get(edge), far];
       const weak = kind === "conditional" || kind === "window" ? " weak" : "";
-      picture.append(svg("path", { class: "wire" + weak, d: `M${x1},${y1} C${bend},${y1} ${bend},${y2} ${x2},${y2}` }, svg("title", {}, data.words[kind])));
+      const path = wire((backwards ? way.reverse() : way).map((name) => cells.get(name)));
+      picture.append(svg("path", { class: "wire" + weak, d: path }, svg("title", {}, data.words[kind])));
     }
     for (const box of boxes) {
       const head = svg("text", { class: "head", x: box.x + 10, y: box.y + 15 }, called(box.table));
@@ -112,7 +148,8 @@
       const frame = svg("rect", { class: "frame-of", x: box.x, y: box.y, width: box.width, height: box.height, rx: 4 });
       picture.append(svg("g", { class: data.tables[box.table][0] }, frame, stripe, head));
     }
-    for (const [node, cell] of cells) {
+    for (const node of graph.nodes) {
+      const cell = cells.get(node);
       const link = svg("a", { class: node === id ? "cell chosen" : "cell", href: href(node), "data-node": node });
       link.append(
         svg("title", {}, data.nodes[node][3]),
@@ -152,13 +189,15 @@
   let chosen = null, backwards = true, before = null;
   function show(id) {
     const next = backwards ? inputs : outputs;
-    const graph = reach(id, next), far = distances(id, graph.edges);
+    const graph = reach(id, next);
+    const between = graph.edges.map(([a, b]) => [tableOf(a), tableOf(b)]);
+    const far = distances(tableOf(id), between);
     graph.nodes.sort((a, b) => far.get(tableOf(a)) - far.get(tableOf(b)));
     byId("panel-title").textContent = nameOf(id);
     byId("up").setAttribute("aria-pressed", backwards);
     byId("down").setAttribute("aria-pressed", !backwards);
     panel.querySelector(".turn").hidden = false;
-    trace.replaceChildren(draw(id, graph, far, backwards));
+    trace.replaceChildren(draw(id, graph, ranks(tableOf(id), between, backwards), backwards));
     const alone = backwards ? "No column of another table goes into it." : "Nothing is made of it.";
     steps.replaceChildren(graph.nodes.length > 1 ? "" : html("p", { class: "in" }, alone), html("ol", {}, ...graph.nodes.map((node) => told(node, next, backwards))));
     unmark();

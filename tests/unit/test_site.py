@@ -176,6 +176,8 @@ def test_each_part_of_a_declaration_is_on_the_page() -> None:
         "Wide exports with first and last names",
         "Years _Of_Experience",
         "a version for each change of any column",
+        "at most 20% of the keys",
+        "is kept in _rescued, with a warning",
         "sivareddy: formats yyyy-MM-dd HH:mm:ss.SSSSSS",
     ):
         assert said in text, said
