@@ -453,6 +453,26 @@ def report_command(
     guarded(call)
 
 
+@app.command()
+def docs(
+    domain: DomainName,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("site.html"),
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a page about every table and column, with its lineage, from the declarations alone."""
+
+    # What it takes to make a page would slow the start of all other commands.
+    from lakehouse import site
+
+    def call() -> None:
+        site.write(domains.load(config.conf_folder(), domain), out)
+        console.out.print(f"Wrote {out}.")
+        if show:
+            webbrowser.open(out.resolve().as_uri())
+
+    guarded(call)
+
+
 def sample(domain: str, landing: Path) -> None:
     """Make the sample files of a domain when the landing folder holds none."""
     if not landing.is_dir() or not files_in(landing):

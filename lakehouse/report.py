@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lakehouse import domain as domains
 from lakehouse import flow, gates, records
@@ -78,7 +78,7 @@ def page_if_any(run: Run, opened: Opener, run_id: str | None = None) -> Path | N
 def html(record: Record, domain: Domain) -> str:
     """The page as text."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=PackageLoader("lakehouse"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
