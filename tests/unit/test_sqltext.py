@@ -1,4 +1,4 @@
-"""What an SQL text says about the rows that it gives."""
+"""What an SQL text says about the rows that it gives, and where its statements end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse import domain as domains
-from lakehouse.sqltext import row_wise
+from lakehouse.sqltext import finished, row_wise, statements
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +62,40 @@ def test_the_star_of_the_hospital_is_row_wise_and_its_views_are_not() -> None:
     keys = {"patient_id", "doctor_id", "visit_id", "treatment_id"}
     star = {name for name, table in gold.items() if table.kind != "view"}
     assert {name for name, table in gold.items() if row_wise(table.sql, keys)} == star
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql", "parts"),
+    [
+        ("spark", "select 1", ["select 1"]),
+        ("spark", "select 1; select 2;\n", ["select 1", "select 2"]),
+        (
+            "spark",
+            "select 'it\\'s; x' ; -- a; b\nselect 2",
+            ["select 'it\\'s; x'", "-- a; b\nselect 2"],
+        ),
+        ("spark", "/* a; b */ select `c;d`", ["/* a; b */ select `c;d`"]),
+        ("duckdb", "select 'it''s;'; select $$a;b$$", ["select 'it''s;'", "select $$a;b$$"]),
+        ("spark", "begin select 1; select 2; end", ["begin select 1; select 2; end"]),
+        ("spark", "select 'a; select 2", ["select 'a; select 2"]),
+        ("spark", " ; -- nothing\n;", []),
+    ],
+)
+def test_statements_end_at_semicolons(dialect: str, sql: str, parts: list[str]) -> None:
+    assert statements(sql, dialect) == parts
+
+
+@pytest.mark.parametrize(
+    ("sql", "done"),
+    [
+        ("select 1;", True),
+        ("select 1; -- all", True),
+        ("select 1", False),
+        ("select ';", False),
+        ("select 1 /* ;", False),
+        ("-- ;", False),
+        ("", False),
+    ],
+)
+def test_a_text_is_finished_when_it_ends_with_a_semicolon(sql: str, done: bool) -> None:
+    assert finished(sql, "spark") is done
