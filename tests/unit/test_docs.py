@@ -21,7 +21,7 @@ from lakehouse.errors import LakehouseError
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-PAGES = sorted(ROOT.glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # A snippet for a file is announced by the file's path, just before it.
 SNIPPET = re.compile(r"`(conf/hospital/[\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -113,6 +113,12 @@ def test_every_command_stands_in_the_readme_with_its_options() -> None:
 def test_every_option_that_the_readme_names_exists() -> None:
     known = set().union(*commands().values())
     assert set(OPTION.findall(re.sub(FENCE, "", part(README, "The command line")))) <= known
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+def test_every_option_that_a_page_names_exists(page: Path) -> None:
+    known = set().union(*commands().values())
+    assert set(OPTION.findall(page.read_text(encoding="utf-8"))) <= known
 
 
 def test_the_readme_explains_every_exit_code() -> None:
