@@ -14,15 +14,17 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse import (
+    answers,
     commits,
     config,
     console,
+    engines,
     export,
     maintenance,
-    measures,
     quarantine,
     replay,
     report,
+    serve,
 )
 from lakehouse import domain as domains
 from lakehouse import plan as plans
@@ -98,8 +100,10 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def _worded(error: Exception) -> str:
-    """An unforeseen failure in one sentence, without values that could come from a row."""
+    """A failure in one sentence; an unforeseen one without values that could come from a row."""
     text = str(error)
+    if isinstance(error, LakehouseError):
+        return text
     if "No space left on device" in text:
         return (
             "The disk is full. Tables that were written are whole and the last good state is "
@@ -277,29 +281,60 @@ def _status_row(table: str, verdict: plans.Verdict, state: commits.State | None)
 @app.command()
 def sql(
     domain: DomainName,
-    query: Annotated[str, typer.Argument(help='Such as "select * from gold.dim_x".')],
+    query: Annotated[
+        str | None,
+        typer.Argument(help='Such as "select * from gold.dim_x"; a shell opens without one.'),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A file with statements; - is standard input.")
+    ] = None,
+    engine: Annotated[
+        engines.Kind, typer.Option(help="DuckDB answers at once, in its own dialect.")
+    ] = engines.Kind.spark,
+    format: Annotated[
+        answers.Format | None, typer.Option(help="As --out is named, else a table.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the answer to this file; only you can read it.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Most rows; 100 on the screen, else all.")
+    ] = None,
     warehouse: Warehouse = None,
     env: Env = None,
-    limit: Annotated[int, typer.Option(help="Most rows to show.")] = 100,
 ) -> None:
-    """Ask the tables a question in SQL."""
+    """Ask the tables questions in SQL: one query, a file of statements, or a shell."""
 
     def call() -> None:
         run = _settings(domain, None, warehouse, None, None, env)
-        spark = start(run.environment)
-        tables = Tables(run)
-        tables.register(spark)
-        measures.prepare(spark, tables, run, query)
-        try:
-            answer = spark.sql(query)
-        except PySparkException as error:
-            raise ConfigError(str(error).strip().splitlines()[0]) from error
-        found = answer.limit(limit + 1).collect()
-        console.rows(answer.columns, [list(row) for row in found[:limit]])
-        if len(found) > limit:
-            console.out.print(f"The first {limit} rows; more with --limit.")
+        text = _sql_text(query, file)
+        if text is not None:
+            wanted = answers.wanted(format, out, limit)
+            answers.ask(engines.opened(engine, run), text, wanted)
+            return
+        # Only here, as it takes a moment to load.
+        from lakehouse import shell
+
+        wanted = answers.wanted(format, out, limit, shell.SHOWN)
+        if out is not None:
+            raise ConfigError("--out needs a query or a --file.")
+        shell.talk(engines.opened(engine, run), wanted, _worded)
 
     guarded(call)
+
+
+def _sql_text(query: str | None, file: Path | None) -> str | None:
+    """The statements that were given, or None when a person is to type them."""
+    if query is not None and file is not None:
+        raise ConfigError("Give a query or a --file, not both.")
+    if query is not None:
+        return query
+    if file == Path("-") or (file is None and not sys.stdin.isatty()):
+        return sys.stdin.read()
+    try:
+        return None if file is None else file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from error
 
 
 @app.command()
@@ -469,6 +504,39 @@ def docs(
         console.out.print(f"Wrote {out}.")
         if show:
             webbrowser.open(out.resolve().as_uri())
+
+    guarded(call)
+
+
+@app.command("serve")
+def serve_command(
+    domain: DomainName,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where clients connect.")] = 10000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; any but this machine's is open to others.")
+    ] = "127.0.0.1",
+    warehouse: Warehouse = None,
+    env: Env = None,
+) -> None:
+    """Serve the tables to JDBC clients, such as BI tools, until Ctrl-C. Nobody is asked who it is.
+
+    Whoever can connect can read and change all tables, and run programs as you.
+    """
+
+    def ready(address: str) -> None:
+        console.say(f"{address} (Ctrl-C ends it)", "serving", "bold")
+
+    def call() -> None:
+        if host not in serve.HERE:
+            console.say(
+                f"Whoever reaches {host}:{port} can read and change all tables, with the personal "
+                "data in them, and run programs as you; nobody is asked for a password. Let only "
+                "a closed network reach it.",
+                "warning",
+                "yellow",
+                console.err,
+            )
+        serve.serve(_settings(domain, None, warehouse, None, None, env), host, port, ready)
 
     guarded(call)
 

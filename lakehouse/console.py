@@ -74,14 +74,19 @@ def line(said: object) -> None:
     typer.echo(json.dumps(said, default=str))
 
 
-def rows(header: Sequence[str], body: Sequence[Sequence[object]], title: str | None = None) -> None:
+def rows(
+    header: Sequence[str],
+    body: Sequence[Sequence[object]],
+    title: str | None = None,
+    to: Console | None = None,
+) -> None:
     """Print rows as a table; NULL is shown as such."""
     table = _table(title)
     for name in header:
         table.add_column(Text(clean(name)), overflow="fold")
     for row in body:
         table.add_row(*[Text("NULL" if value is None else clean(str(value))) for value in row])
-    out.print(table)
+    (to or out).print(table)
 
 
 def _table(title: str | None) -> Table:

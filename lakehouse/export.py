@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import domain as domains
-from lakehouse import quarantine
+from lakehouse import private, quarantine
 from lakehouse.config import Run
 from lakehouse.contracts import Source, SourceFile
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError
 from lakehouse.landing import bronze_columns
 
 NOTES = ("row", "reasons", "file", "line", "rest")
@@ -105,17 +105,5 @@ def _private(path: Path) -> Iterator[IO[str]]:
 
     Its byte order mark tells every source's reader, and a spreadsheet, that it is UTF-8.
     """
-    try:
-        path.touch(mode=0o600, exist_ok=False)
-    except FileExistsError as error:
-        raise LakehouseError(
-            f"{path} is there already, nothing was written: name another file with --out."
-        ) from error
-    except OSError as error:
-        raise LakehouseError(f"{path} cannot be written: {error.strerror}.") from error
-    try:
-        with path.open("w", encoding="utf-8-sig", newline="") as file:
-            yield file
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with private.new(path), path.open("w", encoding="utf-8-sig", newline="") as file:
+        yield file

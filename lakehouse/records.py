@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -17,6 +16,7 @@ from pyspark.sql import SparkSession
 from lakehouse import commits
 from lakehouse.commits import Commit
 from lakehouse.config import Run
+from lakehouse.duck import Duck
 from lakehouse.fates import FATES
 from lakehouse.tables import Tables
 
@@ -113,21 +113,12 @@ def by_spark(tables: Tables, spark: SparkSession) -> Read:
 
 def by_duckdb(tables: Tables) -> Read:
     """Reads tables that are folders."""
-    # Imported late: a platform with a catalog need not have it.
-    import duckdb
-
-    database = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    folder = files("duckdb_extension_delta") / "extensions" / f"v{duckdb.__version__}"
-    extension = str(folder / "delta.duckdb_extension").replace("'", "''")
-    database.execute(f"LOAD '{extension}'")
-    # Spark's timestamps come without a zone, which DuckDB would take for local time.
-    database.execute("SET TimeZone = 'UTC'")
+    duck = Duck(tables)
 
     def read(table: str, rest: str) -> Rows:
-        if not tables.exists(None, table):
+        if table not in tables.stored():
             return []
-        found = database.execute(f"SELECT * FROM delta_scan('{tables.uri(table)}') {rest}")
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        found: Rows = duck.run(f"SELECT * FROM {table} {rest}").to_pylist()
+        return found
 
     return read

@@ -1,11 +1,12 @@
-"""What an SQL text of a declaration names: columns, tables, the business date."""
+"""What an SQL text names: columns, tables, the business date; and where its statements end."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
 import sqlglot
-from sqlglot import TokenType, exp
+from sqlglot import Token, TokenType, exp
+from sqlglot.errors import TokenError
 
 PLACEHOLDER = "{business_date}"
 
@@ -17,6 +18,39 @@ def columns_in(sql: str) -> list[tuple[str, str]]:
     """
     tree = sqlglot.parse_one(sql.replace(PLACEHOLDER, "DATE '2000-01-01'"), read="spark")
     return [(column.table, column.name) for column in tree.find_all(exp.Column)]
+
+
+def statements(sql: str, dialect: str) -> list[str]:
+    """The statements of a text, split at `;`, but a script from BEGIN to END as one.
+
+    Text that ends within a string or a comment is one statement too: its engine says what is wrong.
+    """
+    try:
+        tokens = sqlglot.tokenize(sql, read=dialect)
+    except TokenError:
+        return [sql]
+    if not tokens or tokens[0].token_type == TokenType.BEGIN:
+        return [sql] if tokens else []
+    found = []
+    begin = 0
+    for end in [*(token.start for token in tokens if _ends(token)), len(sql)]:
+        if any(begin <= token.start < end for token in tokens):
+            found.append(sql[begin:end].strip())
+        begin = end + 1
+    return found
+
+
+def finished(sql: str, dialect: str) -> bool:
+    """Whether the last word of a text is a `;`, outside of strings and comments."""
+    try:
+        tokens = sqlglot.tokenize(sql, read=dialect)
+    except TokenError:
+        return False
+    return bool(tokens) and _ends(tokens[-1])
+
+
+def _ends(token: Token) -> bool:
+    return token.token_type == TokenType.SEMICOLON
 
 
 def tables_in(select: exp.Expr) -> set[str]:

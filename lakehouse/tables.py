@@ -7,11 +7,13 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING
 
 from lakehouse.config import Run, parts
 from lakehouse.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:  # who only wants to know where tables are need not load Spark
+    from pyspark.sql import SparkSession
 
 LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "ops")
 LEAST_FREE = 256 * 1024 * 1024
@@ -47,11 +49,15 @@ class Tables:
         return None if self.catalog else self.warehouse.joinpath(*table.split("."))
 
     def stored(self) -> list[str]:
-        """`<layer>.<table>` of every table on disk, in order of layers."""
+        """`<layer>.<table>` of every table on disk, in order of layers.
+
+        A folder that a run has just begun to fill is none yet: registering it would make the table.
+        """
         return [
             f"{layer}.{log.parent.name}"
             for layer in LAYERS
             for log in sorted(self.warehouse.glob(f"{layer}/*/_delta_log"))
+            if any(log.glob("*.json"))
         ]
 
     def register(self, spark: SparkSession, writing: bool = False) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from lakehouse import cli, domain, replay
+from lakehouse import cli, domain, replay, shell
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
 from lakehouse.errors import ConfigError, GateError
@@ -157,3 +158,81 @@ def test_help_says_where_personal_data_are_shown() -> None:
     assert "personal data" in said
     said = " ".join(command("quarantine", "export", "--help").output.split())
     assert "personal data" in said
+
+
+# -- SQL without Spark -----------------------------------------------------------------------------
+
+
+def duckdb(warehouse: Path, *words: str, typed: str | None = None) -> Result:
+    options = ["--engine", "duckdb", "--warehouse", str(warehouse)]
+    return CliRunner().invoke(cli.app, ["sql", "hospital", *words, *options], input=typed)
+
+
+def test_a_query_gives_a_table(warehouse: Path) -> None:
+    outcome = duckdb(warehouse, "select clinic_id, beds from gold.clinics order by 1")
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.stdout.split()[-6:] == ["C1", "12", "C2", "NULL", "C3", "7"]
+
+
+def test_a_query_gives_json(warehouse: Path) -> None:
+    outcome = duckdb(warehouse, "--format", "json", "select sum(beds) as n from gold.clinics")
+    assert json.loads(outcome.stdout) == [{"n": 19}]
+
+
+def test_a_query_gives_a_file(warehouse: Path, tmp_path: Path) -> None:
+    out = tmp_path / "clinics.csv"
+    words = ("select clinic_id from gold.clinics order by 1", "--out", str(out), "--limit", "2")
+    outcome = duckdb(warehouse, *words)
+    assert outcome.exit_code == 0, outcome.output
+    assert out.read_text("utf-8") == "clinic_id\nC1\nC2\n"
+    assert not outcome.stdout
+    assert duckdb(warehouse, *words).exit_code == 2
+
+
+def test_statements_come_from_a_file_or_standard_input(warehouse: Path, tmp_path: Path) -> None:
+    text = "create view v as\nselect 41 + 1 as n; -- then\nselect n from v;\n"
+    file = tmp_path / "q.sql"
+    file.write_text(text, encoding="utf-8")
+    csv = ("--format", "csv")
+    assert duckdb(warehouse, "--file", str(file), *csv).stdout == "n\n42\n"
+    assert duckdb(warehouse, "--file", "-", *csv, typed=text).stdout == "n\n42\n"
+    assert duckdb(warehouse, *csv, typed=text).stdout == "n\n42\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("select 1", "--file", "q.sql"), "not both"),
+        (("--file", "nowhere.sql"), "cannot be read"),
+        (("select 1", "--format", "parquet"), "--out"),
+        (("select * from gold.x",), "gold.clinics"),
+        (("--file", "-"), "no SQL"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_usage_error(
+    warehouse: Path, words: tuple[str, ...], said: str
+) -> None:
+    outcome = duckdb(warehouse, *words)
+    assert outcome.exit_code == 2
+    assert said in outcome.stderr
+
+
+def test_a_failing_cast_shows_no_value(warehouse: Path) -> None:
+    outcome = duckdb(warehouse, "select cast(clinic_id as int) from gold.clinics")
+    assert outcome.exit_code == 1
+    assert "ConversionException" in outcome.stderr
+    assert "C1" not in outcome.stderr
+
+
+def test_a_shell_opens_for_who_sits_at_a_terminal(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[Any] = []
+    monkeypatch.setattr(shell, "talk", lambda *met_with: met.append(met_with))
+    monkeypatch.setattr(cli, "_sql_text", lambda query, file: None)
+    assert duckdb(warehouse).exit_code == 0
+    ((engine, wanted, worded),) = met
+    assert (engine.dialect, wanted.limit) == ("duckdb", 1000)
+    assert worded(ConfigError("as 'it' is")) == "as 'it' is"
+    assert worded(ValueError("as 'it' is")) == "ValueError: as '…' is"
+    assert duckdb(warehouse, "--out", "x.csv").exit_code == 2

@@ -115,6 +115,12 @@ def test_every_option_that_the_readme_names_exists() -> None:
     assert set(OPTION.findall(re.sub(FENCE, "", part(README, "The command line")))) <= known
 
 
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+def test_every_option_that_a_page_names_exists(page: Path) -> None:
+    known = set().union(*commands().values())
+    assert set(OPTION.findall(page.read_text(encoding="utf-8"))) <= known
+
+
 def test_the_readme_explains_every_exit_code() -> None:
     codes = [error.exit_code for error in _subclasses(LakehouseError)]
     explained = re.findall(r"^\| (\d) \|", part(README, "The command line"), re.MULTILINE)

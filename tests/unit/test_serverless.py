@@ -20,7 +20,7 @@ from lakehouse.config import Environment
 from tests.conftest import ROOT
 
 # Works only where Spark is started by us.
-LOCAL_ONLY = {"launch.py"}
+LOCAL_ONLY = {"launch.py", "serve.py"}
 ENGINE = sorted(path for folder in ("lakehouse", "jobs") for path in (ROOT / folder).glob("*.py"))
 BARRED = {
     *("rdd", "sparkContext", "sc", "_sc", "_jvm", "_jsc", "_jdf", "_jsparkSession"),

@@ -1,4 +1,6 @@
-"""What an SQL text says about the rows that it gives, and under which names it reads tables."""
+"""What an SQL text says about the rows that it gives, under which names it reads tables, and where
+its statements end.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import sqlglot
 from sqlglot import exp
 
 from lakehouse import domain as domains
-from lakehouse.sqltext import renamed, row_wise
+from lakehouse.sqltext import finished, renamed, row_wise, statements
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,3 +97,40 @@ def test_the_gold_of_the_hospital_reads_only_full_names_where_there_is_a_catalog
         read = {t.sql() for t in sqlglot.parse_one(sql, read="spark").find_all(exp.Table) if t.db}
         assert {name.partition(" ")[0] for name in read} == {f"main.dev_{n}" for n in table.reads}
         assert len(sql.splitlines()) == len(table.sql.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sql", "parts"),
+    [
+        ("spark", "select 1", ["select 1"]),
+        ("spark", "select 1; select 2;\n", ["select 1", "select 2"]),
+        (
+            "spark",
+            "select 'it\\'s; x' ; -- a; b\nselect 2",
+            ["select 'it\\'s; x'", "-- a; b\nselect 2"],
+        ),
+        ("spark", "/* a; b */ select `c;d`", ["/* a; b */ select `c;d`"]),
+        ("duckdb", "select 'it''s;'; select $$a;b$$", ["select 'it''s;'", "select $$a;b$$"]),
+        ("spark", "begin select 1; select 2; end", ["begin select 1; select 2; end"]),
+        ("spark", "select 'a; select 2", ["select 'a; select 2"]),
+        ("spark", " ; -- nothing\n;", []),
+    ],
+)
+def test_statements_end_at_semicolons(dialect: str, sql: str, parts: list[str]) -> None:
+    assert statements(sql, dialect) == parts
+
+
+@pytest.mark.parametrize(
+    ("sql", "done"),
+    [
+        ("select 1;", True),
+        ("select 1; -- all", True),
+        ("select 1", False),
+        ("select ';", False),
+        ("select 1 /* ;", False),
+        ("-- ;", False),
+        ("", False),
+    ],
+)
+def test_a_text_is_finished_when_it_ends_with_a_semicolon(sql: str, done: bool) -> None:
+    assert finished(sql, "spark") is done
