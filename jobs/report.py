@@ -2,5 +2,11 @@
 
 from lakehouse.cli import job_report
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the job; its options are those of the command line."""
     job_report()
+
+
+if __name__ == "__main__":
+    main()

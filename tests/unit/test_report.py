@@ -425,7 +425,7 @@ def test_a_run_that_is_not_recorded_is_a_clear_error(
 def test_in_a_catalog_pages_are_in_scratch(run: Run, tmp_path: Path) -> None:
     settings = {"catalog": "main", "scratch": str(tmp_path / "aside")}
     environment = run.environment.model_copy(update=settings)
-    tables = report.Tables(run.model_copy(update={"environment": environment}))
+    tables = report.Tables(run.model_copy(update={"environment": environment, "warehouse": "main"}))
     page = tables.page(RUN_ID)
     assert page == tmp_path / "aside" / "_reports" / f"{RUN_ID}.html"
     page.parent.mkdir(parents=True)
@@ -475,9 +475,7 @@ def test_the_job_takes_the_same_options(
 ) -> None:
     words = ["job", "--domain", "hospital", "--warehouse", run.warehouse, "--run", RUN_ID]
     monkeypatch.setattr("sys.argv", words)
-    with pytest.raises(SystemExit) as end:
-        cli.job_report()
-    assert not end.value.code
+    cli.job_report()
     assert Path("".join(capsys.readouterr().out.split())).is_file()
 
 
