@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from delta import exceptions
 from pyspark.errors import PySparkException
@@ -15,6 +15,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from lakehouse.commits import SAID
 from lakehouse.session import shared
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from lakehouse.dictionary import Comments
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 DELETE = "_delete"
@@ -43,12 +46,16 @@ class Writer:
     """Writes tables in one session; every commit carries the metadata it is given.
 
     A frame's writer takes it as an option. A statement takes it from the session's settings: where
-    threads share the session, a commit after the statement says it, see `commits.SAID`.
+    threads share the session, a commit after the statement says it, see `commits.SAID`. A table
+    that is made gets its `comments`.
     """
 
-    def __init__(self, spark: SparkSession, tables: Tables) -> None:
+    def __init__(
+        self, spark: SparkSession, tables: Tables, comments: Mapping[str, Comments] | None = None
+    ) -> None:
         self.spark = spark
         self.tables = tables
+        self.comments = comments or {}
 
     def create(
         self,
@@ -66,6 +73,9 @@ class Writer:
         maximum in clear text.
         """
         partition = list(partition_by)
+        comments = self.comments.get(table)
+        if comments:
+            rows = _described(rows, comments)
         # Not create(): files that a killed run left behind would make it refuse the folder.
         writer = rows.writeTo(self.tables.name(table)).using("delta")
         writer = writer.option("userMetadata", _said(meta))
@@ -74,6 +84,8 @@ class Writer:
             writer = writer.option("path", self.tables.uri(table))
         for key, value in _properties(rows, partition, set(private), change_feed).items():
             writer = writer.tableProperty(key, value)
+        if comments:
+            writer = writer.tableProperty("comment", comments.table)
         if partition:
             writer = writer.partitionedBy(*[rows[column] for column in partition])
         _persistent(writer.createOrReplace)
@@ -190,6 +202,16 @@ class Writer:
 
 def _said(meta: dict[str, Any]) -> str:
     return json.dumps(meta, sort_keys=True)
+
+
+def _described(rows: DataFrame, comments: Comments) -> DataFrame:
+    said = {name: comments.columns.get(name) for name in rows.columns}
+    return rows.select(
+        *[
+            rows[name].alias(name, metadata={"comment": words}) if words else rows[name]
+            for name, words in said.items()
+        ]
+    )
 
 
 def _persistent(write: Callable[[], object]) -> None:

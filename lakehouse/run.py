@@ -14,7 +14,19 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import commits, gates, gold, ingest, landing, ledger, lock, measures, plan, silver
+from lakehouse import (
+    commits,
+    dictionary,
+    gates,
+    gold,
+    ingest,
+    landing,
+    ledger,
+    lock,
+    measures,
+    plan,
+    silver,
+)
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
@@ -109,6 +121,7 @@ class _Work:
         self.ahead: dict[str, DataFrame] = {}
         self.checks: list[gates.Result] = []
         self._before: gates.Before | None = None
+        self.comments = dictionary.comments(self.domain)
         self._lock = threading.Lock()
 
     @property
@@ -119,7 +132,7 @@ class _Work:
     def writer(self) -> Writer:
         """This thread's writer; it has a session of its own."""
         if not hasattr(self.local, "writer"):
-            self.local.writer = Writer(fork(self.opened()), self.tables)
+            self.local.writer = Writer(fork(self.opened()), self.tables, self.comments)
         writer: Writer = self.local.writer
         return writer
 

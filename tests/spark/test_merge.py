@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import commits
 from lakehouse.commits import Point, State, metadata
+from lakehouse.dictionary import Comments
 from lakehouse.merge import DELETE, USER_METADATA, Writer
 from tests.spark.lake import Commit, log, writer
 from tests.spark.rows import frame
@@ -303,3 +304,19 @@ def test_a_session_that_turns_to_another_warehouse_takes_no_file_of_the_first(
     assert stored == [LETTERS, GUESTS, PEOPLE]
     writer(spark, tmp_path / "other")
     assert ours.tables.stored() == stored
+
+
+def test_a_table_that_is_made_says_what_it_is_also_after_more_rows(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    ours = writer(spark, tmp_path / "warehouse")
+    ours.comments = {LETTERS: Comments("Letters, as they came.", {"name": "who wrote it"})}
+    rows = frame(ours.spark, SCHEMA, BEFORE)
+    ours.create(LETTERS, rows, metadata("r1", "", {}), partition_by=["country"])
+    ours.append(LETTERS, rows, metadata("r2", "", {}), 0)
+    ours.apply(LETTERS, frame(ours.spark, f"{SCHEMA}, {DELETE} boolean", []), ["id"], {})
+    place = ours.tables.name(LETTERS)
+    said = {field.name: field.metadata.get("comment") for field in ours.spark.table(place).schema}
+    assert said == {"id": None, "name": "who wrote it", "country": None, "visits": None}
+    (detail,) = ours.spark.sql(f"DESCRIBE DETAIL {place}").collect()
+    assert detail["description"] == "Letters, as they came."
