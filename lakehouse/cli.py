@@ -6,6 +6,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -14,12 +15,14 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse import (
+    alert,
     answers,
     commits,
     config,
     console,
     engines,
     export,
+    gates,
     maintenance,
     quarantine,
     replay,
@@ -31,7 +34,6 @@ from lakehouse import plan as plans
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.landing import files_in
-from lakehouse.ledger import Outcome
 from lakehouse.merge import conflicts
 from lakehouse.run import LAYERS, Result, execute, preview
 from lakehouse.session import start
@@ -72,12 +74,26 @@ RunId = Annotated[
 ]
 
 
-class Failed(typer.Exit):
-    """The end of a command that failed, with what was said of it."""
+class Layer(str, Enum):
+    """The layers that can be built alone."""
 
-    def __init__(self, message: str, code: int) -> None:
+    bronze = "bronze"
+    silver = "silver"
+    gold = "gold"
+
+
+Layers = Annotated[
+    list[Layer] | None, typer.Option("--layer", help="Only this layer; may be repeated.")
+]
+
+
+class Failed(typer.Exit):
+    """The end of a command that failed, with the type of the error and what was said of it."""
+
+    def __init__(self, message: str, code: int, error_type: str) -> None:
         super().__init__(code)
         self.message = message
+        self.error_type = error_type
 
 
 def guarded(call: Callable[[], Returned]) -> Returned:
@@ -85,18 +101,19 @@ def guarded(call: Callable[[], Returned]) -> Returned:
     try:
         return call()
     except LakehouseError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("Interrupted. Tables that were written are whole; run again to go on from there.", 1)
+        _fail(str(error), error.exit_code, error)
+    except KeyboardInterrupt as error:
+        said = "Interrupted. Tables that were written are whole; run again to go on from there."
+        _fail(said, 1, error)
     except Exception as error:
         if conflicts(error):
-            _fail("Another run wrote the same table first. Nothing is lost; run again.", 5)
-        _fail(_worded(error), 1)
+            _fail("Another run wrote the same table first. Nothing is lost; run again.", 5, error)
+        _fail(_worded(error), 1, error)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _fail(message: str, code: int, error: BaseException) -> NoReturn:
     console.err.print(message, style="red", markup=False, soft_wrap=True)
-    raise Failed(message, code)
+    raise Failed(message, code, type(error).__name__)
 
 
 def _worded(error: Exception) -> str:
@@ -124,6 +141,7 @@ def run_command(
     warehouse: Warehouse = None,
     business_date: BusinessDate = None,
     only: Only = None,
+    layer: Layers = None,
     env: Env = None,
     wait: Wait = 0,
     confirm_deletes: ConfirmDeletes = False,
@@ -136,7 +154,13 @@ def run_command(
             domain, landing, warehouse, business_date, only, env, wait, confirm_deletes
         )
 
-    run_layers(settings, LAYERS, as_json)
+    run_layers(settings, _chosen(layer), as_json)
+
+
+def _chosen(layers: list[Layer] | None) -> tuple[str, ...]:
+    """The layers named, in the order in which they are built; all when none is."""
+    named = {layer.value for layer in layers or Layer}
+    return tuple(layer for layer in LAYERS if layer in named)
 
 
 def run_layers(
@@ -149,48 +173,45 @@ def run_layers(
 
     `retry` judges held rows again, due or not.
     """
-    runs: list[Run] = []
-    done: list[Outcome] = []
+    begun: list[Result] = []
     page: Path | None = None
 
-    def call() -> Result:
-        run = settings()
-        runs.append(run)
-        return _carried_out(run, layers, retry, done)
+    def call() -> int:
+        result = Result(settings())
+        begun.append(result)
+        _carry_out(result, layers, retry)
+        return 1 if result.found.refused else 0
 
-    result, code, message = None, 0, ""
+    code, message, error_type = 0, "", ""
     with console.apart(as_json):
         try:
-            result = guarded(call)
-            code = 1 if result.found.refused else 0
+            code = guarded(call)
         except Failed as failed:
-            code, message = failed.exit_code, failed.message
-        if runs:
-            page = _page_after(runs[0])
+            code, message, error_type = failed.exit_code, failed.message, failed.error_type
+        if begun:
+            page = _page_after(begun[0].run)
+    result = begun[0] if begun else None
+    line = console.run_line(layers, result, code, message, error_type, page)
+    for problem in alert.after_run(line, result):
+        console.say(problem, "alert", "yellow", console.err)
     if as_json:
-        run = runs[0] if runs else None
-        console.line(console.run_line(run, result, code, message, done, page))
+        console.line(line)
     if code:
         raise typer.Exit(code)
 
 
-def _carried_out(run: Run, layers: tuple[str, ...], retry: bool, done: list[Outcome]) -> Result:
-    """Run and show it, the tables `done` also when the run ends early."""
+def _carry_out(result: Result, layers: tuple[str, ...], retry: bool) -> None:
+    """Run and show it, also what was done by a run that ends early."""
+    run = result.run
     steps = plans.chosen(plans.steps(domains.load(run.conf, run.domain)), run.only, layers)
     console.say(f"at {run.business_date}: {', '.join(layers)}", run.domain, "bold")
     try:
         with console.progress(len(steps)) as watch:
-
-            def seen(outcome: Outcome) -> None:
-                done.append(outcome)
-                watch(outcome)
-
-            result = execute(_opener(run), run, layers, seen, retry)
+            execute(_opener(run), run, layers, watch, retry, result)
     except LakehouseError:
-        console.layers(done)
+        console.layers(result.outcomes)
         raise
     console.summary(result)
-    return result
 
 
 def _page_after(run: Run) -> Path | None:
@@ -541,6 +562,55 @@ def serve_command(
     guarded(call)
 
 
+@app.command("checks")
+def checks_command(
+    domain: DomainName,
+    layer: Layers = None,
+    warehouse: Warehouse = None,
+    env: Env = None,
+    as_json: Json = False,
+) -> None:
+    """Show what each check said last; ends with 4 when one that stops a run failed."""
+
+    def call() -> object:
+        run = _settings(domain, None, warehouse, None, None, env)
+        tables = Tables(run)
+        spark = start(run.environment) if tables.catalog else None
+        known = gates.before(spark, tables, run)
+        found = gates.standing(known, domains.load(run.conf, domain), _chosen(layer))
+        _shown(found, "No check is declared.")
+        gates.stop_if_standing(found)
+        return console.checks_line(run, found)
+
+    _reported(call, as_json)
+
+
+@app.command("alert")
+def alert_command(
+    domain: DomainName,
+    failed: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STEP", help="A step that failed; may be repeated. Without it all are well."
+        ),
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message.")] = False,
+    warehouse: Warehouse = None,
+    env: Env = None,
+) -> None:
+    """Tell the addresses in LAKEHOUSE_ALERTS what no run can tell itself: that its step failed."""
+
+    def call() -> None:
+        run = _settings(domain, None, warehouse, None, None, env)
+        if test:
+            console.out.print(f"Sent to {alert.test(domain)} address(es).")
+            return
+        for problem in alert.after_steps(run, _names(failed)):
+            console.say(problem, "alert", "yellow", console.err)
+
+    guarded(call)
+
+
 def sample(domain: str, landing: Path) -> None:
     """Make the sample files of a domain when the landing folder holds none."""
     if not landing.is_dir() or not files_in(landing):
@@ -642,17 +712,21 @@ def _settings(
     wait: float = 0,
     confirm_deletes: bool = False,
 ) -> Run:
-    names = tuple(name for item in only or () for name in item.replace(",", " ").split())
     return config.settings(
         domain,
         landing=landing,
         warehouse=warehouse,
         business_date=business_date,
-        only=names,
+        only=_names(only),
         env=env,
         wait=wait,
         confirm_deletes=confirm_deletes,
     )
+
+
+def _names(given: list[str] | None) -> tuple[str, ...]:
+    """The names of an option that may be repeated, or list them with commas or spaces."""
+    return tuple(name for item in given or () for name in item.replace(",", " ").split())
 
 
 def main() -> None:

@@ -331,30 +331,34 @@ def _way_back(declared: SourceFile) -> str:
 
 
 def run_line(
-    run: Run | None,
+    layers: Iterable[str],
     result: Result | None,
     code: int,
     error: str = "",
-    done: Iterable[Outcome] = (),
+    error_type: str = "",
     page: Path | None = None,
 ) -> dict[str, Any]:
-    """A run as one JSON object; `page` is its report's file, if there is one.
+    """A run as one JSON object; docs/scheduling.md says what each field means.
 
-    A run that failed has no result: then `done` are the outcomes seen until it did, and
-    `checks_failed` is null, as the message says which.
+    A run whose settings are wrong has no result. One that an error ended bears what was done until
+    then.
     """
-    outcomes = list(result.outcomes if result else done)
+    run = result.run if result else None
     found = result.found if result else Found()
+    outcomes = result.outcomes if result else []
+    checks = result.checks if result else []
     deliveries = [delivery for outcome in outcomes for delivery in outcome.deliveries]
-    failed = [check for check in result.checks if check.status == gates.FAILED] if result else []
     return {
-        "status": _status(result, code),
+        "status": _status(result, code, error_type),
         "exit_code": code,
         "error": error,
+        "error_type": error_type,
+        "failed_in": result.failed_in if result else "",
         "domain": run.domain if run else None,
         "run_id": run.run_id if run else None,
         "business_date": run.business_date if run else None,
-        "seconds": round(result.seconds, 3) if result else None,
+        "layers": list(layers),
+        "seconds": round(result.seconds, 3) if result else 0.0,
         "tables_written": [o.table for o in outcomes if o.status not in QUIET],
         "files_loaded": len(deliveries),
         "rows_loaded": sum(delivery.rows for delivery in deliveries),
@@ -362,13 +366,13 @@ def run_line(
         "healed": sum(outcome.healed for outcome in outcomes),
         "drift": len(ledger.drift(outcomes, found)),
         "refused": found.refused,
-        "checks_failed": [_check_line(check) for check in failed] if result else None,
+        "checks_failed": [_check_line(check) for check in checks if check.status == gates.FAILED],
         "report": page,
     }
 
 
-def _status(result: Result | None, code: int) -> str:
-    if result is None:
+def _status(result: Result | None, code: int, error_type: str) -> str:
+    if result is None or error_type:
         return "failed"
     if code:
         return "refused"
@@ -378,6 +382,11 @@ def _status(result: Result | None, code: int) -> str:
 def _check_line(check: gates.Result) -> dict[str, str]:
     names = ("table", "id", "severity", "change", "value", "expected")
     return {name: getattr(check, name) for name in names}
+
+
+def checks_line(run: Run, checks: list[dict[str, object]]) -> dict[str, Any]:
+    """What each check said last as one JSON object, when none stops a run."""
+    return {"status": "passed", "exit_code": 0, "domain": run.domain, "checks": checks}
 
 
 def failed_line(code: int, error: str) -> dict[str, Any]:

@@ -11,6 +11,18 @@ LakehouseError 1
 
 from __future__ import annotations
 
+# What a run's exit code tells a person; the tables in the documentation say the same.
+MEANINGS = {
+    0: "done, also when there was nothing to do",
+    1: "failed: landing or warehouse, a refused file, an interruption, or something unforeseen",
+    2: "usage or configuration: an option, a declaration, or SQL that does not fit its tables",
+    3: "data out of balance: rows in and rows out differ; the message says where",
+    4: "a quality gate stopped publication: a check of severity `stop`, a column whose type "
+    "drifted, or too many deletions; the last good gold stays in place",
+    5: "another run is working in this warehouse, or wrote the same table first; nothing is lost, "
+    "run again or `--wait`",
+}
+
 
 class LakehouseError(Exception):
     """A failure told in words: what was found, where, what was expected and what to do."""

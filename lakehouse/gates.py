@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -388,6 +388,35 @@ def rows_for_ops(
         for r in results
     ]
     return [(TABLE, SCHEMA, rows)] if rows else []
+
+
+def standing(known: Before, domain: Domain, layers: Collection[str]) -> list[dict[str, object]]:
+    """What each declared check of these layers said when it was judged last.
+
+    The status of one that was never judged is `unknown`.
+    """
+    return [
+        {
+            "table": table,
+            "check": check.id,
+            "severity": check.severity,
+            "status": known.get((table, check.id), NEVER).status,
+        }
+        for table, checks in domain.checks.items()
+        if table.partition(".")[0] in layers
+        for check in checks.checks
+    ]
+
+
+def stop_if_standing(found: Iterable[dict[str, object]]) -> None:
+    """Raise one GateError that names every check with severity `stop` that failed last."""
+    stopped = [f for f in found if f["status"] == FAILED and f["severity"] == "stop"]
+    if stopped:
+        told = ", ".join(f"{f['table']}: check `{f['check']}`" for f in stopped)
+        raise GateError(
+            f"{len(stopped)} check(s) that stop a run failed when they were judged last: {told}. "
+            f"What they found is in {TABLE}; the next run judges them again."
+        )
 
 
 def stop_if_any(results: Iterable[Result]) -> None:

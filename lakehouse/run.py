@@ -47,16 +47,21 @@ Watch = Callable[[Outcome], None]
 
 @dataclass
 class Result:
-    """What a run did: one outcome per table, the files it refused, and what it noticed."""
+    """What a run did: one outcome per table, the files it refused, and what it noticed.
+
+    Of a run that an error ended it holds what was done until then; `error` is the error's type,
+    `failed_in` the table that was being built, or the part of it that is a step of its own.
+    """
 
     run: Run
-    outcomes: list[Outcome]
+    outcomes: list[Outcome] = field(default_factory=list)
     found: Found = field(default_factory=Found)
     checks: list[gates.Result] = field(default_factory=list)
     seconds: float = 0.0
     error: str = ""
     message: str = ""
     notes: list[str] = field(default_factory=list)
+    failed_in: str = ""
 
     @property
     def wrote(self) -> bool:
@@ -70,22 +75,24 @@ def execute(
     layers: Iterable[str] = LAYERS,
     watch: Watch = lambda outcome: None,
     retry: bool = False,
+    result: Result | None = None,
 ) -> Result:
     """Build what is due in these layers, in dependency order; nothing else is touched.
 
     `opened` gives the Spark session; it is not asked for when nothing is due and the logs can be
-    read without it. `watch` is called as each table is done; `retry` judges held rows again. Raises
-    a LakehouseError when a table cannot be built; what was committed before stays, and the next run
-    goes on from there.
+    read without it. `watch` is called as each table is done; `retry` judges held rows again. A
+    `result` that is given gets filled, so that its owner has it too when an error ends the run.
+    Raises a LakehouseError when a table cannot be built; what was committed before stays, and the
+    next run goes on from there.
     """
     started = time.monotonic()
+    result = result or Result(run)
     work = _Work(opened, run, layers, retry)
     work.tables.check_writable()
     with lock.held(work.tables, run.wait):
         work.tables.clear()
-        found = work.look()
-        result = Result(run, [], found)
-        if work.idle(found):
+        result.found = work.look()
+        if work.idle(result.found):
             result.outcomes = [Outcome(table, "fresh") for table in work.steps]
             work.note_empty(result)
         else:
@@ -216,14 +223,14 @@ class _Work:
         outcomes: dict[str, Outcome] = {}
 
         def end() -> None:
-            self.tables.clear(self.run.run_id)
             result.outcomes = [outcomes[table] for table in self.steps if table in outcomes]
             result.checks = self.checks
             result.seconds = time.monotonic() - started
+            self.tables.clear(self.run.run_id)
             self.record(result)
 
         try:
-            self.build(result.found, watch, outcomes)
+            self.build(result, watch, outcomes)
         except BaseException as error:
             result.error = type(error).__name__
             # Words that are not ours may hold values of a row.
@@ -262,7 +269,7 @@ class _Work:
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
             list(pool.map(lambda row: append(*row), rows))
 
-    def build(self, found: Found, watch: Watch, outcomes: dict[str, Outcome]) -> None:
+    def build(self, result: Result, watch: Watch, outcomes: dict[str, Outcome]) -> None:
         """Every step in dependency order, as many at once as the environment allows."""
         graph = TopologicalSorter(_graph(self.steps, self.domain))
         graph.prepare()
@@ -271,10 +278,11 @@ class _Work:
             try:
                 while graph.is_active():
                     for table in graph.get_ready():
-                        running[pool.submit(self._do, table, found)] = table
+                        running[pool.submit(self._do, table, result.found)] = table
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         table = running.pop(future)
+                        result.failed_in = table if future.exception() else ""
                         outcome = future.result()
                         if outcome is not None:
                             outcomes[table] = outcome

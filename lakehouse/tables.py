@@ -124,6 +124,10 @@ class Tables:
         """File that a run locks, where tables are folders; else None."""
         return None if self.catalog else self.warehouse / ".lakehouse.lock"
 
+    def alerts_file(self, domain: str) -> Path:
+        """File that keeps which troubles people were told of; no table follows from it."""
+        return (self.scratch if self.catalog else self.warehouse) / f".lakehouse.{domain}.alerts"
+
     def check_writable(self) -> None:
         """Raise StorageError when the warehouse's disk refuses or is full."""
         if self.catalog is not None:

@@ -21,6 +21,7 @@ def _at_home() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setenv("COLUMNS", "120")
+        patch.delenv("LAKEHOUSE_ALERTS", raising=False)
         yield
 
 

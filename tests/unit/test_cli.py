@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from lakehouse import cli, domain, replay, shell
+from lakehouse import alert, cli, domain, replay, shell
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
 from lakehouse.errors import ConfigError, GateError
@@ -30,9 +30,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What a run was asked for; it does nothing and refuses no file."""
     found: list[tuple[Any, ...]] = []
 
-    def execute(opened: object, run: Run, layers: Any, watch: Any, retry: bool) -> RunResult:
+    def execute(
+        opened: object, run: Run, layers: Any, watch: Any, retry: bool, result: RunResult
+    ) -> None:
         found.append((run, tuple(layers), retry))
-        return RunResult(run, [Outcome("gold.x", "fresh")])
+        result.outcomes = [Outcome("gold.x", "fresh")]
 
     monkeypatch.setattr(cli, "execute", execute)
     return found
@@ -88,8 +90,10 @@ def test_json_of_a_run_stands_alone_on_standard_output(asked: list[tuple[Any, ..
 def test_json_of_a_run_that_fails_says_what_was_done_and_why_it_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def execute(opened: object, run: Run, layers: Any, watch: Any, retry: bool) -> RunResult:
-        watch(Outcome("bronze.x", "loaded", rows_in=3, written=3))
+    def execute(
+        opened: object, run: Run, layers: Any, watch: Any, retry: bool, result: RunResult
+    ) -> None:
+        result.outcomes = [Outcome("bronze.x", "loaded", rows_in=3, written=3)]
         raise GateError("1 check stopped publication [/b]")
 
     monkeypatch.setattr(cli, "execute", execute)
@@ -98,6 +102,7 @@ def test_json_of_a_run_that_fails_says_what_was_done_and_why_it_ended(
     told = json.loads(outcome.stdout)
     assert (told["status"], told["exit_code"]) == ("failed", 4)
     assert told["error"] == "1 check stopped publication [/b]"
+    assert told["error_type"] == "GateError"
     assert told["tables_written"] == ["bronze.x"]
     assert told["run_id"]
     assert "1 check stopped publication [/b]" in outcome.stderr
@@ -236,3 +241,138 @@ def test_a_shell_opens_for_who_sits_at_a_terminal(
     assert worded(ConfigError("as 'it' is")) == "as 'it' is"
     assert worded(ValueError("as 'it' is")) == "ValueError: as '…' is"
     assert duckdb(warehouse, "--out", "x.csv").exit_code == 2
+
+
+# -- layers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "layers"),
+    [
+        ((), ("bronze", "silver", "gold")),
+        (("--layer", "silver"), ("silver",)),
+        (("--layer", "gold", "--layer", "bronze"), ("bronze", "gold")),
+    ],
+)
+def test_a_run_builds_the_layers_that_are_named(
+    asked: list[tuple[Any, ...]], words: tuple[str, ...], layers: tuple[str, ...]
+) -> None:
+    outcome = command("run", "hospital", *words, "--json")
+    assert outcome.exit_code == 0, outcome.output
+    ((_, built, _),) = asked
+    assert built == layers
+    assert json.loads(outcome.stdout)["layers"] == list(layers)
+
+
+def test_a_layer_that_is_none_is_a_usage_error(asked: list[tuple[Any, ...]]) -> None:
+    assert command("run", "hospital", "--layer", "ops").exit_code == 2
+    assert asked == []
+
+
+# -- checks ----------------------------------------------------------------------------------------
+
+
+def judged(warehouse: Path, **said: str) -> None:
+    """A commit of the table of results: what each check of `silver.visits` said."""
+    log = warehouse / "ops" / "checks" / "_delta_log"
+    log.mkdir(parents=True, exist_ok=True)
+    checks = [["silver.visits", check, status, "1", True, ""] for check, status in said.items()]
+    meta = json.dumps({"lakehouse": 1, "run_id": "r1", "checks": checks})
+    commit = {"commitInfo": {"operation": "WRITE", "userMetadata": meta}}
+    version = len(list(log.iterdir()))
+    (log / f"{version:020}.json").write_text(json.dumps(commit), encoding="utf-8")
+
+
+def test_checks_say_what_they_said_last(tmp_path: Path) -> None:
+    judged(tmp_path, visit_filled="failed", departments_known="failed")
+    judged(tmp_path, visit_filled="passed")
+    words = ("checks", "hospital", "--warehouse", str(tmp_path), "--layer", "silver")
+    outcome = command(*words, "--json")
+    assert outcome.exit_code == 0, outcome.output
+    told = json.loads(outcome.stdout)
+    assert (told["status"], told["exit_code"], told["domain"]) == ("passed", 0, "hospital")
+    assert {c["table"].partition(".")[0] for c in told["checks"]} == {"silver"}
+    visits = {c["check"]: c["status"] for c in told["checks"] if c["table"] == "silver.visits"}
+    assert visits["visit_filled"] == "passed"
+    assert visits["departments_known"] == "failed"
+    assert visits["fresh_enough"] == "unknown"
+
+
+def test_checks_end_with_4_while_one_that_stops_has_failed(tmp_path: Path) -> None:
+    judged(tmp_path, visit_filled="failed", departments_known="failed")
+    words = ("checks", "hospital", "--warehouse", str(tmp_path))
+    outcome = command(*words, "--json")
+    assert outcome.exit_code == 4
+    told = json.loads(outcome.stdout)
+    assert (told["status"], told["exit_code"]) == ("failed", 4)
+    assert "silver.visits: check `visit_filled`" in told["error"]
+    assert "departments_known" not in told["error"]
+    assert command(*words, "--layer", "gold").exit_code == 0
+
+
+# -- alerts ----------------------------------------------------------------------------------------
+
+
+def test_an_alert_that_fails_is_a_line_and_the_run_ends_as_it_did(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def execute(*given: Any) -> None:
+        raise GateError("1 check stopped publication")
+
+    monkeypatch.setattr(cli, "execute", execute)
+    monkeypatch.setenv("LAKEHOUSE_ALERTS", "msteams://token8341/x")
+    outcome = command("run", "hospital", "--warehouse", str(tmp_path), "--json")
+    assert outcome.exit_code == 4
+    (line,) = outcome.stdout.splitlines()
+    assert json.loads(line)["error_type"] == "GateError"
+    alerts = [line for line in outcome.stderr.splitlines() if line.startswith("alert")]
+    assert alerts == ["alert Address 1 (msteams://…) is none that Apprise knows"]
+    assert "token8341" not in outcome.output
+
+
+def test_a_run_tells_what_it_found(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(alert, "after_run", lambda line, result: told.append((line, result)) or [])
+    assert command("run", "hospital").exit_code == 0
+    assert command("run", "hospital", "--env", "nowhere").exit_code == 2
+    (well, result), (wrong, nothing) = told
+    assert (well["exit_code"], result.outcomes[0].table) == (0, "gold.x")
+    assert (wrong["exit_code"], wrong["error_type"], nothing) == (2, "ConfigError", None)
+
+
+def test_a_refused_file_ends_a_run_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def execute(
+        opened: object, run: Run, layers: Any, watch: Any, retry: bool, result: RunResult
+    ) -> None:
+        result.found = Found(refused=["a.csv is not text"])
+
+    monkeypatch.setattr(cli, "execute", execute)
+    outcome = command("run", "hospital", "--json")
+    assert outcome.exit_code == 1
+    told = json.loads(outcome.stdout)
+    assert (told["status"], told["refused"]) == ("refused", ["a.csv is not text"])
+
+
+def test_a_scheduler_tells_which_steps_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(alert, "after_steps", lambda run, failed: told.append(failed) or ["late"])
+    outcome = command("alert", "hospital", "--failed", "load, gold ", "--failed", "report")
+    assert outcome.exit_code == 0
+    assert outcome.stderr == "alert late\n"
+    assert command("alert", "hospital", "--failed", "").exit_code == 0
+    assert told == [("load", "gold", "report"), ()]
+
+
+def test_a_test_message_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = command("alert", "hospital", "--test")
+    assert outcome.exit_code == 2
+    assert "LAKEHOUSE_ALERTS is not set" in outcome.stderr
+    monkeypatch.setenv("LAKEHOUSE_ALERTS", "msteams://token8341/x")
+    outcome = command("alert", "hospital", "--test")
+    assert outcome.exit_code == 1
+    assert "token8341" not in outcome.output
+    monkeypatch.setattr(alert, "test", lambda domain: 2)
+    outcome = command("alert", "hospital", "--test")
+    assert (outcome.exit_code, outcome.stdout) == (0, "Sent to 2 address(es).\n")

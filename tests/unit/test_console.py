@@ -228,12 +228,13 @@ def test_a_run_is_one_line_of_json(run: Run, capsys: pytest.CaptureFixture[str])
     ]
     checks = [check("failed", "warn", "new"), check("passed")]
     result = Result(run, outcomes, checks=checks, seconds=1.23456)
-    console.line(console.run_line(run, result, 0))
+    console.line(console.run_line(("silver", "gold"), result, 0))
     (text,) = capsys.readouterr().out.splitlines()
     told = json.loads(text)
     assert told["status"] == "done"
     assert told["run_id"] == run.run_id
     assert told["business_date"] == "2026-11-21"
+    assert told["layers"] == ["silver", "gold"]
     assert told["tables_written"] == ["bronze.visits", "silver.visits"]
     assert (told["files_loaded"], told["rows_loaded"]) == (1, 3)
     assert (told["quarantined"], told["healed"], told["exit_code"]) == (2, 1, 0)
@@ -244,13 +245,21 @@ def test_a_run_is_one_line_of_json(run: Run, capsys: pytest.CaptureFixture[str])
 
 def test_the_status_of_a_run_in_json(run: Run) -> None:
     fresh = Result(run, [Outcome("gold.x", "fresh")])
-    assert console.run_line(run, fresh, 0)["status"] == "nothing"
+    assert console.run_line((), fresh, 0)["status"] == "nothing"
     refused = Result(run, [], Found(refused=["bad.csv is not text"]))
-    assert console.run_line(run, refused, 1)["status"] == "refused"
-    failed = console.run_line(None, None, 2, "No domain", [Outcome("bronze.x", "loaded")])
-    assert (failed["status"], failed["exit_code"], failed["error"]) == ("failed", 2, "No domain")
-    assert failed["tables_written"] == ["bronze.x"]
-    assert failed["checks_failed"] is None
+    assert console.run_line((), refused, 1)["status"] == "refused"
+    wrong = console.run_line((), None, 2, "No environment", "ConfigError")
+    assert (wrong["status"], wrong["exit_code"], wrong["error"]) == ("failed", 2, "No environment")
+
+
+def test_a_run_that_failed_says_in_json_what_was_done_until_then(run: Run) -> None:
+    done = [Outcome("bronze.x", "loaded")]
+    result = Result(run, done, checks=[check("failed", "stop", "new")], failed_in="checks of x")
+    told = console.run_line((), result, 4, "1 check stopped publication", "GateError")
+    assert (told["status"], told["exit_code"]) == ("failed", 4)
+    assert (told["error_type"], told["failed_in"]) == ("GateError", "checks of x")
+    assert told["tables_written"] == ["bronze.x"]
+    assert [(c["id"], c["severity"]) for c in told["checks_failed"]] == [("few", "stop")]
 
 
 def test_a_plan_is_one_line_of_json(run: Run) -> None:
