@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -74,11 +74,22 @@ def prepare(chosen: Environment) -> dict[str, str]:
         home, has_vector = java()
         variables["JAVA_HOME"] = str(home)
         os.environ.update(variables)
-        jars = ",".join(str(jar) for jar in delta_jars(has_vector)) if chosen.bring_delta else ""
-        settings = chosen.spark | ({"spark.jars": jars} if jars else {})
+        settings = dict(chosen.spark)
+        if chosen.bring_delta:
+            settings |= _with_jars(delta_jars(has_vector))
         variables["SPARK_CONF_DIR"] = str(_conf_folder(settings, has_vector))
     os.environ.update(variables)
     return variables
+
+
+def _with_jars(jars: Iterable[Path]) -> dict[str, str]:
+    """Settings that bring JARs to the driver and to workers.
+
+    For the driver `spark.jars` alone is not enough: the Thrift server closes the loader of those
+    classes when the first client leaves.
+    """
+    places = [str(jar) for jar in jars]
+    return {"spark.jars": ",".join(places), "spark.driver.extraClassPath": os.pathsep.join(places)}
 
 
 def java() -> tuple[Path, bool]:

@@ -17,11 +17,13 @@ from lakehouse.metricview import Dialect, statements
 from lakehouse.tables import Tables
 
 FIRST = (4, 2)
+# Set where the platform's own Spark runs.
+PLATFORM = "DATABRICKS_RUNTIME_VERSION"
 
 
 def dialect(spark: SparkSession) -> Dialect | None:
     """Which metric views this session can hold: those of Databricks, of Spark, or none."""
-    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+    if PLATFORM in os.environ:
         return "databricks"
     major, minor = spark.version.split(".")[:2]
     return "spark" if (int(major), int(minor)) >= FIRST else None

@@ -13,6 +13,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse import domain as domains
+from lakehouse import measures
 from lakehouse.config import Run
 from lakehouse.engines import Spark
 from lakehouse.errors import ConfigError, LakehouseError
@@ -50,7 +52,7 @@ def serve(
     os.environ["HIVE_SERVER2_THRIFT_PORT"] = str(port)
     spark = start(run.environment)
     try:
-        _served(spark, tables, lambda: ready(f"jdbc:hive2://{host}:{port}/gold"), pause)
+        _served(spark, tables, run, lambda: ready(f"jdbc:hive2://{host}:{port}/gold"), pause)
     except KeyboardInterrupt:
         return
     finally:
@@ -60,12 +62,14 @@ def serve(
 def _served(
     spark: SparkSession,
     tables: Tables,
+    run: Run,
     ready: Callable[[], None],
     pause: Callable[[float], None],
 ) -> None:
     # Else names are registered without columns, and a client that asks for them gets none.
     spark.conf.set("spark.databricks.delta.catalog.update.enabled", "true")
     engine = Spark(spark, tables)
+    measures.create(spark, tables, domains.load(run.conf, run.domain))
     server = _started(spark)
     ready()
     try:
@@ -81,6 +85,8 @@ def _started(spark: SparkSession) -> Any:
     """The Thrift server, listening; it takes clients in threads of the JVM."""
     jvm: Any = spark._jvm
     session: Any = spark._jsparkSession
+    # Hive's own database, in memory and not used, would write a log into the current folder.
+    jvm.java.lang.System.setProperty("derby.stream.error.file", os.devnull)
     server = jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2
     return server.startWithContext(session.sqlContext())
 

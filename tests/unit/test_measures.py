@@ -416,10 +416,10 @@ def test_a_question_leaves_what_a_catalog_keeps(
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
     settled = config.settings("hospital", env="databricks").model_copy(update={"conf": conf})
     names = ("visit_measures", "dim_visits", "dim_patients", "dim_doctors", "fact_treatments")
-    session = Session("4.0.0", tuple(f"main.gold.{name}" for name in names))
+    session = Session("4.0.0", tuple(f"`main`.gold.{name}" for name in names))
     query = "select 1 from main.gold.visit_measures, main.gold.treatment_measures"
     measures.prepare(session, Tables(settled), settled, query)  # type: ignore[arg-type]
-    assert session.ran == ["CREATE VIEW main.gold.treatment_measures WITH METRICS LANGUAGE YAML"]
+    assert session.ran == ["CREATE VIEW `main`.gold.treatment_measures WITH METRICS LANGUAGE YAML"]
 
 
 def test_a_run_of_gold_says_once_why_metric_views_are_absent(

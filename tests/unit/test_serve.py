@@ -56,6 +56,7 @@ def jvm(monkeypatch: pytest.MonkeyPatch) -> Jvm:
     one = Jvm()
     monkeypatch.setattr(serve, "start", lambda environment: one.session())
     monkeypatch.setattr(serve, "Spark", lambda spark, tables: one)
+    monkeypatch.setattr(serve.measures, "create", lambda spark, tables, domain: {})
     monkeypatch.setattr(serve, "_started", lambda spark: one)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     return one
