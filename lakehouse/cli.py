@@ -397,6 +397,31 @@ def quarantine_export(
     guarded(call)
 
 
+# -- declaring -------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    domain: Annotated[
+        str | None, typer.Argument(help="A folder in conf/; all of them when not given.")
+    ] = None,
+) -> None:
+    """Check declarations and gold SQL without data; print every problem as file:line: what."""
+
+    def call() -> None:
+        conf = config.conf_folder()
+        names = [domain] if domain else domains.names(conf)
+        found = [problem for name in names for problem in domains.problems(conf, name)]
+        for problem in found:
+            typer.echo(problem)
+        if found or not names:
+            what = f"{len(found)} problem(s)" if names else "No domain is declared"
+            raise ConfigError(f"{what} in {conf}.")
+        console.out.print(f"{', '.join(names)}: nothing is wrong.")
+
+    guarded(call)
+
+
 def sample(domain: str, landing: Path) -> None:
     """Make the sample files of a domain when the landing folder holds none."""
     if not landing.is_dir() or not files_in(landing):
