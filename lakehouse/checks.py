@@ -84,12 +84,13 @@ class Checks:
                 self._sql(entity, rule.expect, ("rules", index, "expect"))
 
     def _effective(self, entity: Entity) -> None:
-        for name in filter(None, [entity.effective]):
-            self._known(entity, [name], ("effective",))
-            column = entity.columns.get(name)
-            if column is not None and column.type not in ("date", "timestamp"):
-                what = f"`{name}` is {column.type}, expected a date or timestamp"
-                self._problem(entity.path, ("effective",), what)
+        name = entity.effective
+        if name is None:
+            return
+        self._known(entity, [name], ("effective",))
+        if name in entity.columns and entity.columns[name].type not in ("date", "timestamp"):
+            what = f"`{name}` is {entity.columns[name].type}, expected a date or timestamp"
+            self._problem(entity.path, ("effective",), what)
 
     def _known(self, entity: Entity, names: Iterable[str], where: KeyPath) -> None:
         for name in names:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from lakehouse.documents import Declared
 
 TYPES = r"string|int|bigint|double|boolean|date|timestamp|decimal\(\d{1,2},\s?\d{1,2}\)"
+NAME = r"[a-z][a-z0-9_]*"
 CLEANERS = ("upper", "lower", "title", "proper", "money")
 PhiClass = Literal["identifier", "direct", "quasi"]
 NULL_KEY = "null_pk"
@@ -33,7 +34,7 @@ CHECK_KINDS = ("unique", "not_null", "accepted", "references", "rows", "fresh", 
 
 
 def _name(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+    if not re.fullmatch(NAME, value):
         raise ValueError(f"`{value}` is no table or column name: use lower_snake_case")
     return value
 

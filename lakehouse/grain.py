@@ -92,8 +92,7 @@ class _Reader:
         if join.is_semi_or_anti_join:
             return replace(rows, whole=False)
         name, conditions = join.alias_or_name, _conditions(join)
-        where = join.find_ancestor(exp.Select)
-        also = _conditions(where.args.get("where")) if where is not None else []
+        also = _conditions(scope.expression.args.get("where"))
         other = self._read(scope, name, [*conditions, *also])
         if other is None or join.side in ("RIGHT", "FULL") or join.method:
             return None

@@ -20,7 +20,7 @@ class NotSql(ValueError):
         self.line = line
 
 
-def parsed(sql: str) -> exp.Expr:
+def _parsed(sql: str) -> exp.Expr:
     """The tree of the one statement or expression that a text holds; NotSql when it does not."""
     try:
         found = sqlglot.parse(sql.replace(PLACEHOLDER, "DATE '2000-01-01'"), read=DIALECT)
@@ -36,7 +36,7 @@ def parsed(sql: str) -> exp.Expr:
 
 def query_in(sql: str) -> exp.Query:
     """The tree of the one query that a text holds; NotSql when it does something else."""
-    tree = parsed(sql)
+    tree = _parsed(sql)
     if not isinstance(tree, exp.Query):
         raise NotSql("expected a SELECT")
     return tree
@@ -44,7 +44,7 @@ def query_in(sql: str) -> exp.Query:
 
 def columns_in(sql: str) -> list[tuple[str, str]]:
     """(table or '', column) of every column an SQL expression names; NotSql when it is none."""
-    return [(column.table, column.name) for column in parsed(sql).find_all(exp.Column)]
+    return [(column.table, column.name) for column in _parsed(sql).find_all(exp.Column)]
 
 
 def tables_in(select: exp.Query) -> set[str]:

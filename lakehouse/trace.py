@@ -32,7 +32,6 @@ CERTAIN = (
 # These give one of their arguments.
 CHOOSING = (exp.Coalesce, exp.Min, exp.Max, exp.Window, exp.Paren)
 
-Finding = tuple[int, str]
 # A column's type, and whether Spark must give just this one; else only its family is believed.
 Known = tuple[str | None, bool]
 UNKNOWN: Known = (None, False)
@@ -75,7 +74,7 @@ def _typed(domain: Domain, table: GoldTable) -> exp.Query:
 # -- columns ---------------------------------------------------------------------------------------
 
 
-def _unknown_columns(domain: Domain, query: exp.Query) -> Iterator[Finding]:
+def _unknown_columns(domain: Domain, query: exp.Query) -> Iterator[tuple[int, str]]:
     """Line and words for each column that is not where the query looks for it."""
     seen: set[int] = set()
     for scope in traverse_scope(query):

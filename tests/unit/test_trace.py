@@ -85,6 +85,14 @@ def test_all_columns_that_are_not_there_are_told() -> None:
     assert [line.partition("`")[2].partition("`")[0] for line in found] == ["ward", "bed", "floor"]
 
 
+def test_a_column_without_a_name_of_its_own_is_told_where_it_stands() -> None:
+    sql = f"select\n  ward,\n  count(*) as n\nfrom {VISITS}\ngroup by ward"
+    assert told(sql, {"ward": "string", "n": "bigint"}, "ward", VISITS) == [
+        "2: `ward` is no column of `gold.dim_visits`",
+        "5: `ward` is no column of `gold.dim_visits`",
+    ]
+
+
 @pytest.mark.parametrize(
     "column",
     ["valid_from", "valid_to", "is_current", "_warnings", "_file", "_line", "_delivered_at"],
