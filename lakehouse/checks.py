@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from lakehouse import semantics
 from lakehouse.contracts import (
@@ -26,8 +24,8 @@ from lakehouse.contracts import (
     TableChecks,
     snake,
 )
-from lakehouse.documents import Document, KeyPath, Problems, shown
-from lakehouse.sqltext import PLACEHOLDER, columns_in, tables_in
+from lakehouse.documents import Document, KeyPath, Problems
+from lakehouse.sqltext import PLACEHOLDER, NotSql, columns_in, query_in, tables_in
 
 # Layers whose tables can have checks, and where their tables are declared.
 CHECKED = {"silver": "entities/*.yml", "gold": "gold/*.sql"}
@@ -78,6 +76,8 @@ class Checks:
     def _entity(self, entity: Entity) -> None:
         self._known(entity, entity.key, ("key",))
         self._known(entity, entity.partition_by, ("partition_by",))
+        self._known(entity, entity.track, ("track",))
+        self._effective(entity)
         self._order(entity)
         for name in entity.columns:
             self._column(entity, name)
@@ -85,6 +85,15 @@ class Checks:
             self._known(entity, rule.unique, ("rules", index, "unique"))
             if rule.expect:
                 self._sql(entity, rule.expect, ("rules", index, "expect"))
+
+    def _effective(self, entity: Entity) -> None:
+        name = entity.effective
+        if name is None:
+            return
+        self._known(entity, [name], ("effective",))
+        if name in entity.columns and entity.columns[name].type not in ("date", "timestamp"):
+            what = f"`{name}` is {entity.columns[name].type}, expected a date or timestamp"
+            self._problem(entity.path, ("effective",), what)
 
     def _known(self, entity: Entity, names: Iterable[str], where: KeyPath) -> None:
         for name in names:
@@ -140,19 +149,30 @@ class Checks:
         return {path.stem for path in self.folder.glob(pattern)}
 
     def _sql(self, entity: Entity, sql: str, where: KeyPath) -> None:
-        try:
-            used = columns_in(sql)
-        except SqlglotError as error:
-            self._problem(entity.path, where, f"not valid SQL: {str(error).splitlines()[0]}")
-            return
-        for table, name in used:
+        def misfit(table: str, name: str) -> str | None:
             owner = self.domain.entities.get(table) if table else entity
             if table in self._named("entities/*.yml") - set(self.domain.entities):
-                continue
+                return None
             if table and table not in entity.parents:
-                self._problem(entity.path, where, f"`{table}` is no entity this one references")
-            elif owner is not None and name not in owner.columns:
-                self._problem(entity.path, where, f"`{name}` is no column of `{owner.entity}`")
+                return f"`{table}` is no entity this one references"
+            if owner is not None and name not in owner.columns:
+                return f"`{name}` is no column of `{owner.entity}`"
+            return None
+
+        self._expression(entity.path, where, sql, misfit)
+
+    def _expression(
+        self, path: Path, where: KeyPath, sql: str, misfit: Callable[[str, str], str | None]
+    ) -> None:
+        """Note an expression that is no SQL, and what is wrong with each (table, column) in it."""
+        try:
+            used = columns_in(sql)
+        except NotSql as error:
+            self._problem(path, where, str(error))
+            return
+        for table, name in used:
+            if what := misfit(table, name):
+                self._problem(path, where, what)
 
     def _source(self, source: Source) -> None:
         for encoding in source.encodings:
@@ -180,6 +200,10 @@ class Checks:
     def _fields(self, source: Source, name: str) -> None:
         file = source.files[name]
         fields = {snake(field) for field in file.fields}
+
+        def misfit(_: str, field: str) -> str | None:
+            return f"`{field}` is not among `fields`" if fields and field not in fields else None
+
         for column, mapping in file.columns.items():
             where = ("files", name, "columns", column)
             if mapping.from_ and fields and snake(mapping.from_[0]) not in fields:
@@ -187,15 +211,7 @@ class Checks:
             if mapping.expr:
                 if not file.fields:
                     self._problem(source.path, where, "`expr` needs the file's `fields` listed")
-                try:
-                    unknown = [used for _, used in columns_in(mapping.expr) if used not in fields]
-                except SqlglotError as error:
-                    self._problem(
-                        source.path, where, f"not valid SQL: {str(error).splitlines()[0]}"
-                    )
-                    continue
-                for used in unknown if file.fields else []:
-                    self._problem(source.path, where, f"`{used}` is not among `fields`")
+                self._expression(source.path, where, mapping.expr, misfit)
 
     def _gold(self, table: GoldTable) -> None:
         for key in ("grain", "partition_by", "zorder_by"):
@@ -218,12 +234,9 @@ class Checks:
 
     def _select(self, table: GoldTable) -> None:
         try:
-            select = sqlglot.parse_one(table.sql, read="spark")
-        except SqlglotError as error:
-            details = getattr(error, "errors", None) or [{}]
-            at = details[0].get("line", 1)
-            what = details[0].get("description", str(error))
-            self.problems.found.append(f"{shown(table.path)}:{at}: not valid SQL: {what}")
+            select = query_in(table.sql)
+        except NotSql as error:
+            self.problems.at(table.path, error.line, str(error))
             return
         self._rows_meant(table, select)
         used = tables_in(select)
@@ -233,14 +246,14 @@ class Checks:
                 ("reads",),
                 f"`reads` says {sorted(table.reads)}, the SQL reads {sorted(used)}",
             )
-        if isinstance(select, exp.Query) and select.named_selects != list(table.columns):
+        if select.named_selects != list(table.columns):
             self._problem(
                 table.path,
                 ("columns",),
                 f"`columns` says {list(table.columns)}, the SQL gives {select.named_selects}",
             )
 
-    def _rows_meant(self, table: GoldTable, select: exp.Expr) -> None:
+    def _rows_meant(self, table: GoldTable, select: exp.Query) -> None:
         """Silver keeps ended versions and deleted rows: whoever reads it says which ones count."""
         for read in select.find_all(exp.Table):
             entity = self.domain.entities.get(read.name) if read.db == "silver" else None
@@ -280,11 +293,8 @@ class Checks:
         schema, _, name = table.partition(".")
         if schema not in CHECKED or name not in self._named(CHECKED[schema]):
             self._problem(checks.path, where, f"no table `{table}` is declared in silver or gold")
-        elif schema == "silver" and name in self.domain.entities:
-            return _silver_columns(self.domain.entities[name])
-        elif schema == "gold" and name in self.domain.gold:
-            return {n: column.type for n, column in self.domain.gold[name].columns.items()}
-        return None
+            return None
+        return self.domain.columns_of(table)
 
     def _check(
         self, checks: TableChecks, check: Check, columns: dict[str, str], where: KeyPath
@@ -368,17 +378,12 @@ class Checks:
     def _condition(
         self, checks: TableChecks, table: str, columns: dict[str, str], sql: str, where: KeyPath
     ) -> None:
-        try:
-            used = columns_in(sql)
-        except SqlglotError as error:
-            self._problem(checks.path, where, f"not valid SQL: {str(error).splitlines()[0]}")
-            return
-        for owner, name in used:
+        def misfit(owner: str, name: str) -> str | None:
             if owner:
-                what = f"`{owner}.{name}`: name the columns of `{table}` without a table"
-                self._problem(checks.path, where, what)
-            else:
-                self._has(checks, table, columns, name, where)
+                return f"`{owner}.{name}`: name the columns of `{table}` without a table"
+            return None if name in columns else f"`{name}` is no column of `{table}`"
+
+        self._expression(checks.path, where, sql, misfit)
 
     def _measures(self) -> None:
         broken = {f"gold.{n}" for n in self._named("gold/*.sql") - set(self.domain.gold)}
@@ -406,7 +411,7 @@ class Checks:
             list(TopologicalSorter(graph).static_order())
         except CycleError as error:
             circle = " → ".join(reversed(error.args[1]))
-            self.problems.found.append(f"{shown(folder)}:1: they refer in a circle: {circle}")
+            self.problems.at(folder, 1, f"they refer in a circle: {circle}")
             return True
         return False
 
@@ -421,17 +426,6 @@ class Checks:
 
 def _silver_of(entity: Entity) -> list[str]:
     return [f"silver.{parent}" for parent in entity.parents]
-
-
-def _silver_columns(entity: Entity) -> dict[str, str]:
-    """Columns and types of a silver table that a check may name."""
-    found = {name: column.type for name, column in entity.columns.items()}
-    found |= {c.original_as: c.type for c in entity.columns.values() if c.original_as}
-    if entity.versioned:
-        found |= {"valid_from": "timestamp", "valid_to": "timestamp", "is_current": "boolean"}
-    else:
-        found |= {"_deleted_on": "timestamp"}
-    return {**found, "_warnings": "array<string>"}
 
 
 def _columns_of(read: exp.Table) -> set[str]:

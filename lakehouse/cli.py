@@ -23,11 +23,15 @@ from lakehouse import (
     engines,
     export,
     gates,
+    machine,
     maintenance,
+    profile,
+    propose,
     quarantine,
     replay,
     report,
     serve,
+    skeleton,
 )
 from lakehouse import domain as domains
 from lakehouse import plan as plans
@@ -609,6 +613,146 @@ def alert_command(
             console.say(problem, "alert", "yellow", console.err)
 
     guarded(call)
+
+
+# -- declaring -------------------------------------------------------------------------------------
+
+adding = typer.Typer(no_args_is_help=True, help="Begin a declaration, with comments.")
+app.add_typer(adding, name="add")
+NewName = Annotated[str, typer.Argument(help="Its name, in lower_snake_case.")]
+
+
+@app.command()
+def check(
+    domain: Annotated[
+        str | None, typer.Argument(help="A folder in conf/; all of them when not given.")
+    ] = None,
+) -> None:
+    """Check declarations and gold SQL without data; print every problem as file:line: what."""
+
+    def call() -> None:
+        conf = config.conf_folder()
+        names = [domain] if domain else domains.names(conf)
+        found = [problem for name in names for problem in domains.problems(conf, name)]
+        for problem in found:
+            typer.echo(problem)
+        if found or not names:
+            what = f"{len(found)} problem(s)" if names else "No domain is declared"
+            raise ConfigError(f"{what} in {conf}.")
+        console.out.print(f"{', '.join(names)}: nothing is wrong.")
+
+    guarded(call)
+
+
+@app.command()
+def init(domain: Annotated[str, typer.Argument(help="The folder in conf/ to make.")]) -> None:
+    """Begin a domain: write its first declarations, with comments."""
+    guarded(
+        lambda: console.wrote(
+            skeleton.init(config.conf_folder(), domain),
+            f"say what {domain} is about, then look at a delivered file: "
+            f"lakehouse profile FILE --domain {domain} --write",
+        )
+    )
+
+
+@adding.command("source")
+def add_source(name: NewName, domain: DomainOption) -> None:
+    """Write a source with every column of every entity."""
+    guarded(
+        lambda: console.wrote(
+            skeleton.source(config.conf_folder(), domain, name),
+            "write in it how its files are named and which field is which column; take out what it "
+            f"does not deliver. Then: lakehouse check {domain}",
+        )
+    )
+
+
+@adding.command("entity")
+def add_entity(name: NewName, domain: DomainOption) -> None:
+    """Write the contract of a silver table with nothing but its key."""
+    guarded(
+        lambda: console.wrote(
+            skeleton.entity(config.conf_folder(), domain, name),
+            "list its columns. Then say where its rows come from: "
+            f"lakehouse profile FILE --domain {domain} --entity {name} --write",
+        )
+    )
+
+
+@adding.command("view")
+def add_view(
+    name: NewName,
+    domain: DomainOption,
+    reads: Annotated[str | None, typer.Option(help="A table to count, such as gold.dim_x.")] = None,
+) -> None:
+    """Write a gold view that counts the rows of a table."""
+    guarded(
+        lambda: console.wrote(
+            skeleton.view(config.conf_folder(), domain, name, reads),
+            "put your question and its SQL in its place, then: "
+            f"lakehouse check {domain}; lakehouse run {domain} --only gold.{name}",
+        )
+    )
+
+
+@app.command("profile")
+def profile_command(
+    files: Annotated[list[Path], typer.Argument(help="Delivered CSV files, one of each kind.")],
+    domain: Annotated[str | None, typer.Option(help="The domain to propose for.")] = None,
+    entity: Annotated[str | None, typer.Option(help="What one row of the file stands for.")] = None,
+    source: Annotated[str | None, typer.Option(help="Name of the source they come from.")] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write what is proposed into conf/, beside what is there."),
+    ] = False,
+) -> None:
+    """Look at unknown files, and propose a source and entities for them.
+
+    Nothing personal is shown: of most columns only shapes such as AAA-999.
+    """
+
+    def call() -> None:
+        conf = config.conf_folder()
+        loaded = domains.load(conf, domain) if domain else None
+        if write and loaded is None:
+            raise ConfigError("--write needs --domain: the folder in conf/ to write to.")
+        found = [profile.look(path) for path in files]
+        for one in found:
+            console.profiled(one)
+        console.pointing(profile.shared(found))
+        proposal = propose.propose(found, loaded, entity, source)
+        if not write or loaded is None:
+            typer.echo(propose.as_text(proposal, loaded))
+            return
+        following = f"read what was proposed, then: lakehouse check {domain}"
+        console.wrote(propose.write(proposal, loaded), following)
+
+    guarded(call)
+
+
+@app.command("doctor")
+def examine(
+    domain: Annotated[
+        str | None, typer.Argument(help="A folder in conf/; all of them when not given.")
+    ] = None,
+    landing: Landing = None,
+    warehouse: Warehouse = None,
+    env: Env = None,
+) -> None:
+    """Look whether a run can work here: Java, memory, disk, rights; nothing is started or written.
+
+    Ends with 2 when something would stop a run.
+    """
+
+    def call() -> bool:
+        names = [domain] if domain else domains.names(config.conf_folder())
+        found = list(machine.examine(names, env, landing, warehouse))
+        console.findings(found)
+        return any(one.state == "problem" for one in found)
+
+    if guarded(call):
+        raise typer.Exit(2)
 
 
 def sample(domain: str, landing: Path) -> None:

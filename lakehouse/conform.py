@@ -221,7 +221,7 @@ def _parse_time(
 ) -> tuple[Column, list[tuple[Column, str]]]:
     """A date under the formats of its source; two formats that give two dates prove nothing."""
     values = [
-        F.when(text.rlike(_shape(form)), F.try_to_timestamp(text, F.lit(form)).cast(kind))
+        F.when(text.rlike(shape(form)), F.try_to_timestamp(text, F.lit(form)).cast(kind))
         for form in formats
     ]
     first = F.coalesce(*values)
@@ -232,18 +232,18 @@ def _parse_time(
     return value, [(text.isNotNull() & first.isNull(), "bad"), (ambiguous, "ambiguous")]
 
 
-def _shape(form: str) -> str:
+def shape(form: str) -> str:
     """What a text of this date format looks like, as a regular expression.
 
     A text that does not parse costs Spark an exception, which is much dearer than this look.
     """
     letters = {"y": r"\d{4}", "S": r"\d{%d}"}
-    parts = re.findall(r"([A-Za-z])(\1*)|([^A-Za-z]+)", form)
+    parts = re.findall(r"'([^']*)'|([A-Za-z])(\2*)|([^A-Za-z']+)", form)
     shape = ""
-    for letter, more, literal in parts:
+    for quoted, letter, more, literal in parts:
         width = 1 + len(more)
-        if literal:
-            shape += re.escape(literal.replace("'", ""))
+        if quoted or literal:
+            shape += re.escape(quoted or literal)
         elif (letter == "M" and width > 2) or letter in "aEzZXVO":
             shape += r"\S+"
         else:

@@ -22,11 +22,14 @@ from rich.text import Text
 from lakehouse import gates, ledger
 from lakehouse.config import Run
 from lakehouse.contracts import SourceFile
+from lakehouse.documents import shown
 from lakehouse.drift import MOST_SHOWN, WORDS, DriftEvent, readable, told
 from lakehouse.export import Exported
 from lakehouse.landing import Delivery, Found
 from lakehouse.ledger import Outcome
+from lakehouse.machine import Finding
 from lakehouse.plan import Verdict
+from lakehouse.profile import Profile, Shared
 from lakehouse.quarantine import Moves
 from lakehouse.run import Result, Watch
 
@@ -419,3 +422,53 @@ def _file_line(delivery: Delivery) -> dict[str, Any]:
     names = ("file", "source", "entity", "rows")
     drift = [{"kind": e.kind, "column": e.column, "action": e.action} for e in delivery.drift]
     return {**{name: getattr(delivery, name) for name in names}, "drift": drift}
+
+
+# -- declaring -------------------------------------------------------------------------------------
+
+
+def wrote(paths: Iterable[Path], following: str) -> None:
+    """Print which files were written and what to do next."""
+    for path in paths:
+        say(shown(path), "wrote", "green")
+    say(following, "next ")
+
+
+def profiled(profile: Profile) -> None:
+    """Print what a file holds, column by column; of a person's columns only shapes."""
+    body = []
+    for one in profile.fields:
+        kind = f"{one.guess.type} {', '.join(one.guess.formats)}".strip()
+        nulls = f" ({', '.join(one.nulls)})" if one.nulls else ""
+        looks = ", ".join(one.codes) or "  ".join(one.shapes)
+        empty = f"{one.empty:.0%}{nulls}" if one.empty else ""
+        body.append([one.name, kind, empty, len(one.values), one.phi or "", looks])
+    header = ["column", "type", "empty", "values", "personal", "codes or shapes"]
+    rows(header, body, f"{clean(profile.path.name)}: {_told_of(profile)}")
+
+
+def _told_of(profile: Profile) -> str:
+    delimiter = {"\t": "tab"}.get(profile.delimiter, profile.delimiter)
+    part = f", {profile.rows:,} looked at" if profile.rows < profile.records else ""
+    told = [f"{profile.encoding}, delimiter {delimiter}, {profile.records:,} records{part}"]
+    told += [f"key {' or '.join('+'.join(key) for key in profile.keys[:3]) or 'not found'}"]
+    counts = {"copies": profile.copies, "ragged": profile.ragged, "repeated keys": profile.repeated}
+    return "; ".join(told + [f"{count:,} {name}" for name, count in counts.items() if count])
+
+
+def pointing(found: Iterable[Shared]) -> None:
+    """Print which columns point from one file to another."""
+    for one in found:
+        say(f"{one.kind}.{one.column} points to {one.parent}: {one.found:.0%} are there")
+
+
+def findings(found: Iterable[Finding]) -> None:
+    """Print what a run needs and what is there, a line each."""
+    styles = {"OK": "green", "warning": "yellow", "problem": "red"}
+    table = _table(None)
+    for name in ("", "what", "found", "what to do"):
+        table.add_column(name, overflow="fold")
+    for one in found:
+        cells = [Text(clean(text)) for text in (one.what, one.found, one.advice)]
+        table.add_row(Text(one.state, styles[one.state]), *cells)
+    out.print(table)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from lakehouse.documents import Declared
 
 TYPES = r"string|int|bigint|double|boolean|date|timestamp|decimal\(\d{1,2},\s?\d{1,2}\)"
+NAME = r"[a-z][a-z0-9_]*"
 CLEANERS = ("upper", "lower", "title", "proper", "money")
 PhiClass = Literal["identifier", "direct", "quasi"]
 NULL_KEY = "null_pk"
@@ -20,11 +21,20 @@ RAGGED = "ragged_row"
 PARENT_QUARANTINED = "parent_quarantined"
 PARENT_DELETED = "parent_deleted"
 SUPERSEDED = "superseded_duplicate"
+# Where a silver row came from.
+ORIGIN = {
+    "_source": "string",
+    "_file": "string",
+    "_file_hash": "string",
+    "_row": "bigint",
+    "_line": "bigint",
+    "_delivered_at": "timestamp",
+}
 CHECK_KINDS = ("unique", "not_null", "accepted", "references", "rows", "fresh", "agrees")
 
 
 def _name(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+    if not re.fullmatch(NAME, value):
         raise ValueError(f"`{value}` is no table or column name: use lower_snake_case")
     return value
 
@@ -174,6 +184,21 @@ class Entity(Declared):
     def versioned(self) -> bool:
         """Whether the table keeps every version of a row."""
         return self.history == "versions"
+
+    @property
+    def times(self) -> dict[str, str]:
+        """The columns that say when a silver row holds, with their types."""
+        if not self.versioned:
+            return {"_deleted_on": "date"}
+        kind = self.columns[self.effective].type if self.effective in self.columns else "date"
+        return {"valid_from": kind, "valid_to": kind, "is_current": "boolean"}
+
+    @property
+    def stored(self) -> dict[str, str]:
+        """All columns of the silver table with their types."""
+        originals = {c.original_as: c.type for c in self.columns.values() if c.original_as}
+        said = {name: column.type for name, column in self.columns.items()} | originals
+        return {**said, "_warnings": "array<string>", **self.times, **ORIGIN}
 
     @property
     def references(self) -> dict[str, Column]:
@@ -544,6 +569,16 @@ class Domain(Declared):
     def bronze_name(self, source: str, entity: str) -> str:
         """Bronze table of one source's file kind; the default source's bear the entity's name."""
         return entity if source == self.default_source else f"{source}_{entity}"
+
+    def columns_of(self, table: str) -> dict[str, str] | None:
+        """Columns and types of `<layer>.<table>` in silver, codes or gold; None when unknown."""
+        layer, _, name = table.partition(".")
+        if layer == "silver" and name in self.entities:
+            return self.entities[name].stored
+        if layer == "gold" and name in self.gold:
+            return {column: said.type for column, said in self.gold[name].columns.items()}
+        known = layer == "codes" and name in self.codes
+        return {"code": "string", "name": "string"} if known else None
 
     def feeds(self, entity: str) -> list[Source]:
         """The sources that deliver rows of an entity."""

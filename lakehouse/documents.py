@@ -47,13 +47,16 @@ class Problems:
     found: list[str] = field(default_factory=list)
 
     def add(self, document: Document, where: KeyPath, what: str) -> None:
-        """Note one problem at its file and line."""
-        self.found.append(f"{shown(document.path)}:{document.line(where)}: {what}")
+        """Note one problem at the line of a key."""
+        self.at(document.path, document.line(where), what)
+
+    def at(self, path: Path, line: int, what: str) -> None:
+        """Note one problem at a line of a file."""
+        self.found.append(f"{shown(path)}:{line}: {what}")
 
     def stop_if_any(self, subject: str) -> None:
         """Raise one ConfigError that lists every problem found, in file order."""
-        if self.found:
-            found = list(dict.fromkeys(self.found))
+        if found := list(dict.fromkeys(self.found)):
             listed = "\n  ".join(found)
             raise ConfigError(f"{subject}: {len(found)} problem(s)\n  {listed}")
 
@@ -122,7 +125,7 @@ def parse(text: str, path: Path, problems: Problems, first_line: int = 1) -> Doc
         _walk(node, (), lines, first_line)
     for key in repeated:
         at = key.start_mark.line + first_line
-        problems.found.append(f"{shown(path)}:{at}: key `{_scalar(key)}` stands twice")
+        problems.at(path, at, f"key `{_scalar(key)}` stands twice")
     return Document(path, data if data is not None else {}, lines)
 
 

@@ -21,6 +21,7 @@ from lakehouse.contracts import (
 )
 from lakehouse.documents import Document, Problems, load_all, model, parse, read, shown
 from lakehouse.errors import ConfigError
+from lakehouse.trace import trace
 
 Named = TypeVar("Named", Entity, Source, MetricView)
 HEADER = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
@@ -31,14 +32,37 @@ def load(conf: Path, name: str) -> Domain:
 
     Raises ConfigError with every problem of every file, each with file and line.
     """
+    loading = _Loading(_folder(conf, name))
+    loaded = loading.domain()
+    loading.problems.stop_if_any(f"The declarations in {shown(loading.folder)} are not usable")
+    return loaded
+
+
+def problems(conf: Path, name: str) -> list[str]:
+    """What is wrong in `conf/<name>/`, as `file:line: what`, also what only shows in gold SQL.
+
+    Raises ConfigError when there is no such domain.
+    """
+    loading = _Loading(_folder(conf, name))
+    loaded = loading.domain()
+    for table in loaded.gold.values():
+        trace(loaded, table, loading.documents[table.path], loading.problems)
+    return list(dict.fromkeys(loading.problems.found))
+
+
+def names(conf: Path) -> list[str]:
+    """The domains that are declared."""
+    return sorted(path.parent.name for path in conf.glob("*/domain.yml"))
+
+
+def _folder(conf: Path, name: str) -> Path:
     folder = conf / name
     if not (folder / "domain.yml").is_file():
-        known = sorted(path.parent.name for path in conf.glob("*/domain.yml"))
         raise ConfigError(
             f"No domain `{name}` in {shown(conf)}: expected {shown(folder / 'domain.yml')}. "
-            f"Known: {', '.join(known) or 'none'}."
+            f"Known: {', '.join(names(conf)) or 'none'}."
         )
-    return _Loading(folder).domain()
+    return folder
 
 
 class _Loading:
@@ -50,6 +74,7 @@ class _Loading:
         self.documents: dict[Path, Document] = {}
 
     def domain(self) -> Domain:
+        """The domain as far as it can be read; what is wrong with it is noted."""
         entities = self._declared(Entity, "entities/*.yml", "entity")
         sources = self._declared(Source, "sources/*.yml", "source")
         codes = load_all(self.folder, "codes/*.csv", self._code_set)
@@ -71,9 +96,7 @@ class _Loading:
         some = next(iter(sources), "")
         whole = domain or Domain.model_construct(default_source=some, **tables)
         Checks(whole, self.folder, self.problems, self.documents).all()
-        self.problems.stop_if_any(f"The declarations in {shown(self.folder)} are not usable")
-        assert domain is not None
-        return domain
+        return whole
 
     def _read(self, path: Path) -> Document:
         self.documents[path] = read(path, self.problems)
@@ -102,38 +125,34 @@ class _Loading:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            self.problems.found.append(f"{shown(path)}:1: not UTF-8 text: {error.reason}")
+            self.problems.at(path, 1, f"not UTF-8 text: {error.reason}")
             text = "code,name,aliases"
         with io.StringIO(text, newline="") as file:
             rows = csv.DictReader(file)
             if rows.fieldnames != ["code", "name", "aliases"]:
-                self.problems.found.append(f"{shown(path)}:1: expected header code,name,aliases")
+                self.problems.at(path, 1, "expected header code,name,aliases")
                 rows = csv.DictReader([])
             for row in rows:
                 code = row["code"]
                 if code in codes:
-                    self.problems.found.append(
-                        f"{shown(path)}:{rows.line_num}: `{code}` stands twice"
-                    )
+                    self.problems.at(path, rows.line_num, f"`{code}` stands twice")
                 codes[code] = row["name"]
                 for spelling in [code, row["name"], *(row["aliases"] or "").split("|")]:
                     form = normal_form(spelling)
                     if form and spellings.setdefault(form, code) != code:
-                        self.problems.found.append(
-                            f"{shown(path)}:{rows.line_num}: `{spelling}` means both "
-                            f"`{spellings[form]}` and `{code}`"
-                        )
+                        what = f"`{spelling}` means both `{spellings[form]}` and `{code}`"
+                        self.problems.at(path, rows.line_num, what)
         return CodeSet(name=path.stem, codes=codes, spellings=spellings, path=path)
 
     def _gold(self, path: Path) -> GoldTable | None:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            self.problems.found.append(f"{shown(path)}:1: not UTF-8 text: {error.reason}")
+            self.problems.at(path, 1, f"not UTF-8 text: {error.reason}")
             return None
         header = HEADER.match(text)
         if header is None:
-            self.problems.found.append(f"{shown(path)}:1: the file must begin with /* header */")
+            self.problems.at(path, 1, "the file must begin with /* header */")
             return None
         first = text[: header.start(1)].count("\n") + 1
         self.documents[path] = parse(header.group(1), path, self.problems, first)

@@ -9,6 +9,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse import contracts
 from lakehouse.changes import Arrivals
 from lakehouse.conform import ERRORS, WARNINGS, conformed
 from lakehouse.contracts import Domain, Entity, Source
@@ -32,7 +33,7 @@ from lakehouse.history import (
 from lakehouse.quality import REFERS, Read, referred, warn_shared
 from lakehouse.session import frame
 
-ORIGIN = ("_source", "_file", "_file_hash", "_row", "_line", "_delivered_at")
+ORIGIN = tuple(contracts.ORIGIN)
 REPLACED = "replaced"
 FATES = (INSERTED, UPDATED, UNCHANGED, "duplicate", SUPERSEDED, QUARANTINED, REPLACED)
 LOST = "_lost"
@@ -177,12 +178,7 @@ def private_originals(entity: Entity) -> list[str]:
 
 def empty(spark: SparkSession, entity: Entity) -> DataFrame:
     """A silver table without rows, for an entity that no source has delivered."""
-    originals = {c.original_as: c.type for c in entity.columns.values() if c.original_as}
-    types = {name: column.type for name, column in entity.columns.items()} | originals
-    place = {"_row": "bigint", "_line": "bigint", "_delivered_at": "timestamp"}
-    types = types | {WARNINGS: "array<string>"} | time_columns(entity)
-    fields = [f"`{name}` {type_}" for name, type_ in types.items()]
-    fields += [f"{name} {place.get(name, 'string')}" for name in ORIGIN]
+    fields = [f"`{name}` {type_}" for name, type_ in entity.stored.items()]
     return frame(spark, [], ", ".join(fields))
 
 

@@ -39,10 +39,7 @@ def table_key(entity: Entity) -> list[str]:
 
 def time_columns(entity: Entity) -> dict[str, str]:
     """The columns that say when a silver row holds, with their types."""
-    if not entity.versioned:
-        return {DELETED: "date"}
-    kind = entity.columns[entity.effective].type if entity.effective else "date"
-    return {FROM: kind, TO: kind, CURRENT: "boolean"}
+    return entity.times
 
 
 def live(entity: Entity) -> str:

