@@ -40,7 +40,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conf: Path) -> None
 def look(tmp_path: Path) -> Callable[..., dict[str, Finding]]:
     """What is found, by what it is about; the last finding of each."""
 
-    def look(env: str | None = None, warehouse: Path | None = None) -> dict[str, Finding]:
+    def look(env: str | None = None, warehouse: Path | str | None = None) -> dict[str, Finding]:
         places = (tmp_path / "landing", str(warehouse or tmp_path / "warehouse"))
         return {one.what: one for one in examine(["hospital"], env, *places)}
 
@@ -180,7 +180,7 @@ def test_another_time_zone(look: Look, conf: Path) -> None:
 
 
 def test_a_catalog_needs_its_platform(look: Look) -> None:
-    found = look(env="databricks")
+    found = look(env="databricks", warehouse="main")
     assert (found["catalog"].state, found["catalog"].found) == ("warning", "main")
     assert "platform" in found["catalog"].advice
     assert not {"java", "memory", "hospital warehouse"} & set(found)

@@ -196,7 +196,7 @@ WORDS: dict[str, Edit] = {
     "what a gold column is": (
         "gold/weekly_visit_trends.sql", "is: \"label such as 2025-W01\"", "is: \"the week's label\"",
     ),
-    "a unit": ("gold/follow_up_summary.sql", "follow_up_rate: {type: \"decimal(6,4)\", unit: share 0..1", "follow_up_rate: {type: \"decimal(6,4)\", unit: part"),
+    "a unit": ("gold/dim_doctors.sql", "years_experience: {type: int, unit: years", "years_experience: {type: int, unit: a"),
     "the order of a header's keys": (
         "gold/follow_up_summary.sql", "zorder_by: [department]\nversion: 1", "version: 1\nzorder_by: [department]",
     ),

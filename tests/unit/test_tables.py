@@ -28,7 +28,7 @@ class Asked:
         self.done.append(f"use {name}")
 
     def databaseExists(self, name: str) -> bool:
-        return name == "lakehouse_trial.gold"
+        return name == "`lakehouse_trial`.gold"
 
 
 @pytest.mark.parametrize("writing", [False, True])
@@ -37,6 +37,6 @@ def test_in_a_catalog_a_name_with_its_layer_is_enough(writing: bool) -> None:
     asked = Asked()
     run = config.settings("hospital", env="databricks", warehouse="lakehouse_trial")
     Tables(run).register(cast(SparkSession, asked), writing=writing)
-    missing = [f"lakehouse_trial.{layer}" for layer in LAYERS if layer != "gold"]
+    missing = [f"`lakehouse_trial`.{layer}" for layer in LAYERS if layer != "gold"]
     made = [f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in missing]
     assert asked.done == ["use lakehouse_trial", *(made if writing else [])]
