@@ -190,7 +190,8 @@ def test_beeline_asks(server: Server, silver: House) -> None:
     )
     assert outcome.returncode == 0, outcome.stderr
     (count,) = silver.rows("select count(*) from gold.dim_doctors")[0]
-    assert outcome.stdout.split() == ["n", str(count)]
+    # Before them stands the prompt with the statement.
+    assert outcome.stdout.split()[-2:] == ["n", str(count)]
 
 
 # -- every way -------------------------------------------------------------------------------------
