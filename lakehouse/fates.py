@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
-
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse import contracts
 from lakehouse.changes import Arrivals
@@ -30,8 +28,12 @@ from lakehouse.history import (
     table_key,
     time_columns,
 )
+from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read, referred, warn_shared
 from lakehouse.session import frame
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
 
 ORIGIN = tuple(contracts.ORIGIN)
 REPLACED = "replaced"

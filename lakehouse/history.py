@@ -7,11 +7,14 @@ them. No clock of a run and no order of arrival takes part, so any order of load
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse.conform import ERRORS, FILLED
 from lakehouse.contracts import Entity
+from lakehouse.lazy import F, Window
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, WindowSpec
 
 FATE, KEY = "_fate", "_key"
 DUPLICATE, QUARANTINED, SUPERSEDED, ACCEPTED = "duplicate", "quarantined", "superseded", "accepted"
@@ -24,7 +27,10 @@ MADE = (
     *("_gone", "_sound", "_resolved", "_says", "_counts", "_copy"),
     *("_before", "_begins", "_next", "_final", "_end", "_last"),
 )
-WHOLE = (Window.unboundedPreceding, Window.unboundedFollowing)
+
+
+def _whole(line: WindowSpec) -> WindowSpec:
+    return line.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
 
 
 def key_text(entity: Entity) -> Column:
@@ -119,7 +125,7 @@ def _compared(rows: DataFrame, entity: Entity) -> DataFrame:
         return rows.withColumn("_counts", F.lit(True))
     # Of what starts on one day only the last word counts.
     same_start = Window.partitionBy(KEY, "_sound", "_resolved", FROM).orderBy(*_timeline(entity))
-    last = F.last("_says").over(same_start.rowsBetween(*WHOLE))
+    last = F.last("_says").over(_whole(same_start))
     return rows.withColumn("_counts", last.eqNullSafe(F.col("_says")))
 
 
@@ -135,16 +141,15 @@ def _islands(rows: DataFrame, entity: Entity) -> DataFrame:
     if entity.versioned:
         # Gone and back on one day is no interval of its own: a key starts once a day.
         day = Window.partitionBy(KEY, "_sound", "_resolved", "_counts", FROM)
-        day = day.orderBy(*_timeline(entity)).rowsBetween(*WHOLE[:1], Window.currentRow)
+        day = day.orderBy(*_timeline(entity))
+        day = day.rowsBetween(Window.unboundedPreceding, Window.currentRow)
         nth = F.sum(F.col("_begins").cast("int")).over(day)
         rows = rows.withColumn("_begins", F.col("_begins") & (nth == 1))
     later = line.rowsBetween(1, Window.unboundedFollowing)
     # An island ends where the next one begins: what went before that is its last row.
     upcoming = F.struct(F.col("_before._gone").alias("gone"), *start)
     upcoming = F.first(F.when(F.col("_begins"), upcoming), ignorenulls=True).over(later)
-    rows = rows.withColumns(
-        {"_next": upcoming, "_final": F.last("_gone").over(line.rowsBetween(*WHOLE))}
-    )
+    rows = rows.withColumns({"_next": upcoming, "_final": F.last("_gone").over(_whole(line))})
     end = F.when(F.col("_next").isNull(), F.col("_final")).otherwise(F.col("_next.gone"))
     return rows.withColumns({"_end": end, "_last": F.col("_next").isNull()})
 
@@ -177,6 +182,6 @@ def _newest(rows: DataFrame, entity: Entity, content: list[str]) -> DataFrame:
     if not untracked:
         return rows
     line = Window.partitionBy(KEY, "_sound", "_resolved", "_counts").orderBy(*_timeline(entity))
-    newest = F.last(F.struct(*untracked)).over(line.rowsBetween(*WHOLE))
+    newest = F.last(F.struct(*untracked)).over(_whole(line))
     rows = rows.withColumn("_newest", newest)
     return rows.withColumns({name: F.col(f"_newest.{name}") for name in untracked}).drop("_newest")

@@ -7,9 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any
-
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import commits
 from lakehouse.commits import Point, State
@@ -18,6 +16,9 @@ from lakehouse.contracts import Domain, Entity, GoldTable, Source
 from lakehouse.errors import ConfigError
 from lakehouse.sqltext import PLACEHOLDER
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # Part of every silver and gold definition: raise it when the engine computes something otherwise.
 SEMANTICS = 3

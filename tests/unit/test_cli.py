@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +378,33 @@ def test_a_test_message_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(alert, "test", lambda domain: 2)
     outcome = command("alert", "hospital", "--test")
     assert (outcome.exit_code, outcome.stdout) == (0, "Sent to 2 address(es).\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [("check", ()), ("plan", ("--landing", "--warehouse")), ("status", ("--warehouse",))],
+)
+def test_what_only_looks_needs_neither_spark_nor_arrow(
+    verb: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    absent = ["pyspark", "delta", "pyarrow", "pandas", "jinja2", "tenacity"]
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "from lakehouse.cli import main; main()"
+    )
+    words = [verb, "hospital", *(word for name in options for word in (name, str(tmp_path)))]
+    python = [sys.executable, "-c", program]
+    ended = subprocess.run([*python, *words], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_package_that_is_not_there_is_named(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(*given: object) -> None:
+        raise ModuleNotFoundError("No module named 'pyspark'", name="pyspark")
+
+    monkeypatch.setattr(cli, "execute", execute)
+    ended = command("run", "hospital")
+    assert ended.exit_code == 1
+    assert "The package pyspark is not installed." in ended.stderr
