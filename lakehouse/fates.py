@@ -7,10 +7,9 @@ from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lakehouse import contracts
 from lakehouse.changes import Arrivals
 from lakehouse.conform import ERRORS, WARNINGS, conformed
-from lakehouse.contracts import Domain, Entity, Source
+from lakehouse.contracts import ORIGIN, Domain, Entity, Source
 from lakehouse.difference import INSERTED, OP, REMOVED, UNCHANGED, UPDATED, difference
 from lakehouse.history import (
     ACCEPTED,
@@ -26,7 +25,6 @@ from lakehouse.history import (
     live,
     settled,
     table_key,
-    time_columns,
 )
 from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read, referred, warn_shared
@@ -35,7 +33,6 @@ from lakehouse.session import frame
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
-ORIGIN = tuple(contracts.ORIGIN)
 REPLACED = "replaced"
 FATES = (INSERTED, UPDATED, UNCHANGED, "duplicate", SUPERSEDED, QUARANTINED, REPLACED)
 LOST = "_lost"
@@ -165,7 +162,7 @@ def content(entity: Entity) -> list[str]:
 
 def columns(entity: Entity) -> list[str]:
     """The columns of the silver table."""
-    return [*content(entity), *time_columns(entity), *ORIGIN]
+    return [*content(entity), *entity.times, *ORIGIN]
 
 
 def kept(entity: Entity) -> list[str]:

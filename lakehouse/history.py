@@ -43,11 +43,6 @@ def table_key(entity: Entity) -> list[str]:
     return [*entity.key, *([FROM] if entity.versioned else [])]
 
 
-def time_columns(entity: Entity) -> dict[str, str]:
-    """The columns that say when a silver row holds, with their types."""
-    return entity.times
-
-
 def live(entity: Entity) -> str:
     """The condition under which a silver row holds today."""
     return CURRENT if entity.versioned else f"{DELETED} IS NULL"
@@ -57,7 +52,7 @@ def settled(rows: DataFrame, entity: Entity, content: list[str]) -> DataFrame:
     """The rows with their fate and, where accepted, when they hold.
 
     `rows` have their errors; `content` are the columns that a row says something with. Adds `_key`,
-    `_fate` (duplicate, quarantined, superseded, accepted) and `time_columns`.
+    `_fate` (duplicate, quarantined, superseded, accepted) and `entity.times`.
     """
     tracked = entity.track or [name for name in content if name not in entity.key]
     rows = rows.withColumns({KEY: key_text(entity), "_says": F.struct(*tracked)})
@@ -86,7 +81,7 @@ def _gone(rows: DataFrame) -> DataFrame:
 
 
 def _effective(entity: Entity) -> Column:
-    kind = time_columns(entity)[FROM]
+    kind = entity.times[FROM]
     delivered = F.col("_delivered_at").cast(kind)
     return F.coalesce(F.col(entity.effective), delivered) if entity.effective else delivered
 
@@ -170,7 +165,7 @@ def _fate(entity: Entity) -> Column:
 def _times(entity: Entity) -> dict[str, Column]:
     if not entity.versioned:
         return {DELETED: F.col("_end").cast("date")}
-    ends = F.least(F.col(f"_next.{FROM}"), F.col("_end").cast(time_columns(entity)[FROM]))
+    ends = F.least(F.col(f"_next.{FROM}"), F.col("_end").cast(entity.times[FROM]))
     # What was withdrawn before it took effect held for no day at all.
     ends = F.when(ends.isNotNull(), F.greatest(ends, F.col(FROM)))
     return {TO: ends, CURRENT: F.col("_last") & F.col("_end").isNull()}

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.conform import ERRORS
+from lakehouse.contracts import ORIGIN, Domain, Entity
 from lakehouse.contracts import SUPERSEDED as LOST_REASON
-from lakehouse.contracts import Domain, Entity
 from lakehouse.difference import DELETE, INSERTED, OP, UNCHANGED, UPDATED, difference
 from lakehouse.errors import ConfigError, LakehouseError
-from lakehouse.fates import ORIGIN
 from lakehouse.history import FATE, KEY, QUARANTINED, SUPERSEDED
 from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read
