@@ -380,7 +380,7 @@ def generate(
         if generator is None:
             raise ConfigError(f"The domain {domain} declares no generator.")
         importlib.import_module(generator).generate(out, seed=seed, scale=scale)
-        console.out.print(f"Made {domain} files in {out}, their answer key in {out / '_answers'}.")
+        console.say(f"Made {domain} files in {out}, their answer key in {out / '_answers'}.")
 
     guarded(call)
 
@@ -533,7 +533,7 @@ def docs(
 
     def call() -> None:
         site.write(domains.load(config.conf_folder(), domain), out)
-        console.out.print(f"Wrote {out}.")
+        console.say(f"Wrote {out}.")
         if show:
             webbrowser.open(out.resolve().as_uri())
 
@@ -776,7 +776,7 @@ def examine(
 def sample(domain: str, landing: Path) -> None:
     """Make the sample files of a domain when the landing folder holds none."""
     if not landing.is_dir() or not files_in(landing):
-        console.out.print(f"{landing} is empty: making the sample {domain}")
+        console.say(f"{landing} is empty: making the sample {domain}")
         generate(domain, landing)
 
 

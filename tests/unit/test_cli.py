@@ -408,3 +408,15 @@ def test_a_package_that_is_not_there_is_named(
     ended = command("run", "hospital")
     assert ended.exit_code == 1
     assert "The package pyspark is not installed." in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(("generate", "--scale", "0.01"), "in {}/x, "), (("docs",), "Wrote {}/x.")]
+)
+def test_a_place_is_told_as_it_is(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "of [/bold] all"
+    verb, *more = words
+    ended = command(verb, "hospital", "--out", str(folder / "x"), *more)
+    assert ended.exit_code == 0, ended.output
+    assert said.format(folder) in ended.output
+    assert (folder / "x").exists()
