@@ -374,15 +374,15 @@ def generate(
     scale: Annotated[float, typer.Option(help="1 is the sample size.")] = 1.0,
 ) -> None:
     """Make synthetic files of a domain, with planted defects and the answer key beside them."""
+    guarded(lambda: _generated(domain, out, seed, scale))
 
-    def call() -> None:
-        generator = domains.load(config.conf_folder(), domain).generator
-        if generator is None:
-            raise ConfigError(f"The domain {domain} declares no generator.")
-        importlib.import_module(generator).generate(out, seed=seed, scale=scale)
-        console.say(f"Made {domain} files in {out}, their answer key in {out / '_answers'}.")
 
-    guarded(call)
+def _generated(domain: str, out: Path, seed: int = 42, scale: float = 1) -> None:
+    generator = domains.load(config.conf_folder(), domain).generator
+    if generator is None:
+        raise ConfigError(f"The domain {domain} declares no generator.")
+    importlib.import_module(generator).generate(out, seed=seed, scale=scale)
+    console.say(f"Made {domain} files in {out}, their answer key in {out / '_answers'}.")
 
 
 @held.command("list")
@@ -777,7 +777,7 @@ def sample(domain: str, landing: Path) -> None:
     """Make the sample files of a domain when the landing folder holds none."""
     if not landing.is_dir() or not files_in(landing):
         console.say(f"{landing} is empty: making the sample {domain}")
-        generate(domain, landing)
+        _generated(domain, landing)
 
 
 def job(*layers: str) -> None:
@@ -796,13 +796,13 @@ def job(*layers: str) -> None:
         sample_if_empty: SampleIfEmpty = False,
     ) -> None:
         def settings() -> Run:
-            return _settings(
+            run = _settings(
                 domain, landing, warehouse, business_date, only, env, wait, confirm_deletes
             )
+            if sample_if_empty:
+                sample(domain, run.landing)
+            return run
 
-        if sample_if_empty:
-            with console.apart(as_json):
-                sample(domain, guarded(settings).landing)
         run_layers(settings, layers, as_json)
 
     _as_program(call)

@@ -146,7 +146,8 @@ def summary(result: Result) -> None:
         known = len(result.found.known)
         out.print(
             f"Nothing new: {known} file(s) already loaded, every table is up to date. "
-            f"Nothing was written ({result.seconds:.1f} s)."
+            f"Nothing was written ({result.seconds:.1f} s).",
+            soft_wrap=True,
         )
         return
     run = result.run

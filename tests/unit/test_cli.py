@@ -71,6 +71,31 @@ def test_a_job_passes_the_same_options_on(
     assert (run.wait, run.confirm_deletes, layers) == (1, True, ("silver",))
 
 
+def test_a_job_that_can_make_no_sample_has_its_line_of_json(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--domain", "nowhere", "--landing", str(tmp_path), "--sample", "--json"]
+    monkeypatch.setattr("sys.argv", ["job", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.job("bronze")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (end.value.code, json.loads(line)["status"]) == (2, "failed")
+
+
+def test_a_job_that_makes_its_sample_says_nothing_of_it_where_the_line_is(
+    asked: list[tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--domain", "hospital", "--landing", str(tmp_path), "--sample", "--json"]
+    monkeypatch.setattr("sys.argv", ["job", *words])
+    cli.job("bronze")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["status"] == "nothing"
+    assert list(tmp_path.glob("*.csv"))
+
+
 def test_a_job_that_fails_ends_with_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["job", "--domain", "nowhere"])
     with pytest.raises(SystemExit) as end:
