@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -509,3 +510,12 @@ def test_many_steps_that_use_a_column_twice_are_followed_once() -> None:
     assert of_sql(f"with {', '.join(parts)} select x from c29")["x"] == {
         f"transformation {A}.line_no"
     }
+
+
+def test_the_program_of_the_page_gives_the_edges() -> None:
+    page = (ROOT / "docs" / "lineage.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    given: dict[str, Any] = {}
+    exec(program, given)
+    assert given["columns"] == lineage.column_edges(HOSPITAL)
+    assert given["tables"] == lineage.table_edges(HOSPITAL)
