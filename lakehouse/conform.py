@@ -188,7 +188,9 @@ def _typed(rows: DataFrame, source: Source, entity: Entity, business_date: date)
         for name, column in entity.columns.items()
         if column.derive
     }
-    rows = rows.select(*PLACE, *parsed).withColumns(derived)
+    rows = rows.select(*PLACE, *parsed)
+    if derived:  # Spark Connect takes no empty dict
+        rows = rows.withColumns(derived)
     checks = [(name, F.col(f"_{kind}_{name}"), kind) for name, kind in failed]
     checks += _range_checks(entity, failed, business_date)
     return _judged(rows, entity, checks, business_date)
