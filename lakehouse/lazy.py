@@ -6,6 +6,7 @@ What only reads declarations and table logs, such as `lakehouse plan`, needs non
 from __future__ import annotations
 
 import pkgutil
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["DataFrame", "F", "SparkSession", "Window", "pa", "spark_errors", "spark_types"]
@@ -24,8 +25,12 @@ else:
         def __init__(self, place: str) -> None:
             self.place = place
 
+        @cached_property
+        def loaded(self) -> Any:
+            return pkgutil.resolve_name(self.place)
+
         def __getattr__(self, name: str) -> Any:
-            return getattr(pkgutil.resolve_name(self.place), name)
+            return getattr(self.loaded, name)
 
     pa = _Lazy("pyarrow")
     spark_errors = _Lazy("pyspark.errors")
