@@ -17,13 +17,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import parquet
 from rich.console import Console
 
 from lakehouse import console, private
 from lakehouse.engines import Engine
 from lakehouse.errors import ConfigError
+from lakehouse.lazy import pa
 from lakehouse.sqltext import statements
 
 SHOWN = 100
@@ -120,6 +119,8 @@ def give(answer: pa.Table, wanted: Wanted) -> None:
 
 def _write(answer: pa.Table, format: Format, out: Path) -> None:
     if format is Format.parquet:
+        from pyarrow import parquet
+
         _check_names(answer)
         parquet.write_table(answer, out)
     else:

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 from operator import and_, or_
-
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse import commits
 from lakehouse.commits import Point, State
@@ -20,9 +18,13 @@ from lakehouse.conform import WARNINGS
 from lakehouse.contracts import Domain, Entity, GoldTable
 from lakehouse.extracts import Extracts, LoadedFile, standing
 from lakehouse.history import KEY, key_text, live
+from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read, used
 from lakehouse.sqltext import PLACEHOLDER, columns_in, row_wise
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
 
 # With more new rows than this share of bronze, judging all of them is cheaper.
 MUCH = 0.3

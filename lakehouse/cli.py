@@ -1,4 +1,7 @@
-"""The command line: every verb is one call of the library."""
+"""The command line: every verb is one call of the library.
+
+What takes a moment to load, and is not needed to look what is due, is imported by the verb itself.
+"""
 
 import importlib
 import re
@@ -8,11 +11,9 @@ import webbrowser
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
 
 from lakehouse import (
     alert,
@@ -23,25 +24,19 @@ from lakehouse import (
     engines,
     export,
     gates,
-    machine,
-    maintenance,
-    profile,
-    propose,
     quarantine,
-    replay,
-    report,
-    serve,
-    skeleton,
 )
 from lakehouse import domain as domains
 from lakehouse import plan as plans
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.landing import files_in
-from lakehouse.merge import conflicts
-from lakehouse.run import LAYERS, Result, execute, preview
-from lakehouse.session import start
+from lakehouse.run import LAYERS, Opener, Result, execute, preview
+from lakehouse.session import running, start
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 held = typer.Typer(no_args_is_help=True, help="Rows that broke their contract.")
@@ -110,9 +105,15 @@ def guarded(call: Callable[[], Returned]) -> Returned:
         said = "Interrupted. Tables that were written are whole; run again to go on from there."
         _fail(said, 1, error)
     except Exception as error:
-        if conflicts(error):
+        if _came_second(error):
             _fail("Another run wrote the same table first. Nothing is lost; run again.", 5, error)
         _fail(_worded(error), 1, error)
+
+
+def _came_second(error: Exception) -> bool:
+    """Whether another run wrote first; without the module that writes nothing was written."""
+    merge = sys.modules.get("lakehouse.merge")
+    return merge is not None and merge.conflicts(error)
 
 
 def _fail(message: str, code: int, error: BaseException) -> NoReturn:
@@ -125,6 +126,8 @@ def _worded(error: Exception) -> str:
     text = str(error)
     if isinstance(error, LakehouseError):
         return text
+    if isinstance(error, ModuleNotFoundError):
+        return f"The package {error.name} is not installed."
     if "No space left on device" in text:
         return (
             "The disk is full. Tables that were written are whole and the last good state is "
@@ -132,7 +135,7 @@ def _worded(error: Exception) -> str:
         )
     if "Permission denied" in text or "Read-only file system" in text:
         return "The warehouse cannot be written: permission denied. Nothing was published."
-    condition = error.getCondition() if isinstance(error, PySparkException) else None
+    condition = error.getCondition() if hasattr(error, "getCondition") else None  # by Spark
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", lines[0] if lines else "")
     return f"{type(error).__name__}{f' [{condition}]' if condition else ''}: {first[:400]}"
@@ -220,8 +223,10 @@ def _carry_out(result: Result, layers: tuple[str, ...], retry: bool) -> None:
 
 def _page_after(run: Run) -> Path | None:
     """Make the page of a run that did something, and say where it is; it never fails the run."""
-    if SparkSession.getActiveSession() is None:
+    if not running():
         return None  # Nothing was due, or the run ended before it began.
+    from lakehouse import report
+
     try:
         page = report.page_if_any(run, lambda: start(run.environment), run.run_id)
     except Exception as error:
@@ -337,7 +342,6 @@ def sql(
             wanted = answers.wanted(format, out, limit)
             answers.ask(engines.opened(engine, run), text, wanted)
             return
-        # Only here, as it takes a moment to load.
         from lakehouse import shell
 
         wanted = answers.wanted(format, out, limit, shell.SHOWN)
@@ -370,15 +374,15 @@ def generate(
     scale: Annotated[float, typer.Option(help="1 is the sample size.")] = 1.0,
 ) -> None:
     """Make synthetic files of a domain, with planted defects and the answer key beside them."""
+    guarded(lambda: _generated(domain, out, seed, scale))
 
-    def call() -> None:
-        generator = domains.load(config.conf_folder(), domain).generator
-        if generator is None:
-            raise ConfigError(f"The domain {domain} declares no generator.")
-        importlib.import_module(generator).generate(out, seed=seed, scale=scale)
-        console.out.print(f"Made {domain} files in {out}, their answer key in {out / '_answers'}.")
 
-    guarded(call)
+def _generated(domain: str, out: Path, seed: int = 42, scale: float = 1) -> None:
+    generator = domains.load(config.conf_folder(), domain).generator
+    if generator is None:
+        raise ConfigError(f"The domain {domain} declares no generator.")
+    importlib.import_module(generator).generate(out, seed=seed, scale=scale)
+    console.say(f"Made {domain} files in {out}, their answer key in {out / '_answers'}.")
 
 
 @held.command("list")
@@ -450,6 +454,7 @@ def quarantine_replay(
     as_json: Json = False,
 ) -> None:
     """Judge held rows again now, by today's declarations, and build what follows from them."""
+    from lakehouse import replay
 
     def settings() -> Run:
         whole = _settings(domain, None, warehouse, business_date, None, env, wait, confirm_deletes)
@@ -465,6 +470,8 @@ def quarantine_replay(
 
 
 def _rehearsed(run: Run) -> object:
+    from lakehouse import replay
+
     moves = replay.rehearse(start(run.environment), run)
     console.rehearsal(moves)
     return console.rehearsal_lines(moves)
@@ -502,6 +509,7 @@ def report_command(
     env: Env = None,
 ) -> None:
     """Say where the page of the last run is, or of another one; make it if it is not there."""
+    from lakehouse import report
 
     def call() -> None:
         run = _settings(domain, None, warehouse, None, None, env)
@@ -521,12 +529,11 @@ def docs(
 ) -> None:
     """Write a page about every table and column, with its lineage, from the declarations alone."""
 
-    # What it takes to make a page would slow the start of all other commands.
     from lakehouse import site
 
     def call() -> None:
         site.write(domains.load(config.conf_folder(), domain), out)
-        console.out.print(f"Wrote {out}.")
+        console.say(f"Wrote {out}.")
         if show:
             webbrowser.open(out.resolve().as_uri())
 
@@ -547,6 +554,7 @@ def serve_command(
 
     Whoever can connect can read and change all tables, and run programs as you.
     """
+    from lakehouse import serve
 
     def ready(address: str) -> None:
         console.say(f"{address} (Ctrl-C ends it)", "serving", "bold")
@@ -647,6 +655,8 @@ def check(
 @app.command()
 def init(domain: Annotated[str, typer.Argument(help="The folder in conf/ to make.")]) -> None:
     """Begin a domain: write its first declarations, with comments."""
+    from lakehouse import skeleton
+
     guarded(
         lambda: console.wrote(
             skeleton.init(config.conf_folder(), domain),
@@ -659,6 +669,8 @@ def init(domain: Annotated[str, typer.Argument(help="The folder in conf/ to make
 @adding.command("source")
 def add_source(name: NewName, domain: DomainOption) -> None:
     """Write a source with every column of every entity."""
+    from lakehouse import skeleton
+
     guarded(
         lambda: console.wrote(
             skeleton.source(config.conf_folder(), domain, name),
@@ -671,6 +683,8 @@ def add_source(name: NewName, domain: DomainOption) -> None:
 @adding.command("entity")
 def add_entity(name: NewName, domain: DomainOption) -> None:
     """Write the contract of a silver table with nothing but its key."""
+    from lakehouse import skeleton
+
     guarded(
         lambda: console.wrote(
             skeleton.entity(config.conf_folder(), domain, name),
@@ -687,6 +701,8 @@ def add_view(
     reads: Annotated[str | None, typer.Option(help="A table to count, such as gold.dim_x.")] = None,
 ) -> None:
     """Write a gold view that counts the rows of a table."""
+    from lakehouse import skeleton
+
     guarded(
         lambda: console.wrote(
             skeleton.view(config.conf_folder(), domain, name, reads),
@@ -711,6 +727,7 @@ def profile_command(
 
     Nothing personal is shown: of most columns only shapes such as AAA-999.
     """
+    from lakehouse import profile, propose
 
     def call() -> None:
         conf = config.conf_folder()
@@ -744,6 +761,7 @@ def examine(
 
     Ends with 2 when something would stop a run.
     """
+    from lakehouse import machine
 
     def call() -> bool:
         names = [domain] if domain else domains.names(config.conf_folder())
@@ -758,8 +776,8 @@ def examine(
 def sample(domain: str, landing: Path) -> None:
     """Make the sample files of a domain when the landing folder holds none."""
     if not landing.is_dir() or not files_in(landing):
-        console.out.print(f"{landing} is empty: making the sample {domain}")
-        generate(domain, landing)
+        console.say(f"{landing} is empty: making the sample {domain}")
+        _generated(domain, landing)
 
 
 def job(*layers: str) -> None:
@@ -778,13 +796,13 @@ def job(*layers: str) -> None:
         sample_if_empty: SampleIfEmpty = False,
     ) -> None:
         def settings() -> Run:
-            return _settings(
+            run = _settings(
                 domain, landing, warehouse, business_date, only, env, wait, confirm_deletes
             )
+            if sample_if_empty:
+                sample(domain, run.landing)
+            return run
 
-        if sample_if_empty:
-            with console.apart(as_json):
-                sample(domain, guarded(settings).landing)
         run_layers(settings, layers, as_json)
 
     _as_program(call)
@@ -792,6 +810,7 @@ def job(*layers: str) -> None:
 
 def job_optimize() -> None:
     """The command line of the optimize job."""
+    from lakehouse import maintenance
 
     def call(domain: DomainOption, warehouse: Warehouse = None, env: Env = None) -> None:
         run = guarded(lambda: _settings(domain, None, warehouse, None, None, env))
@@ -832,12 +851,12 @@ def _as_program(call: Callable[..., None]) -> None:
             raise
 
 
-def _opener(run: Run) -> Callable[[], SparkSession]:
+def _opener(run: Run) -> Opener:
     """Opens the run's session when it is first asked for, by whichever thread."""
     lock = threading.RLock()
     sessions: list[SparkSession] = []
 
-    def opened() -> SparkSession:
+    def opened() -> "SparkSession":
         with lock:
             if not sessions:
                 sessions.append(start(run.environment))

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
-
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import StorageError
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 MARK = "lakehouse"
 # The table property that says what `userMetadata` would: of the commit that sets it when that keeps

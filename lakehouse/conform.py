@@ -9,15 +9,17 @@ import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse import contracts
 from lakehouse.contracts import CodeSet, Domain, Entity, Mapping, Rule, Source, SourceFile, snake
 from lakehouse.landing import bronze_columns, header_spellings
+from lakehouse.lazy import F
 from lakehouse.session import frame
 from lakehouse.sqltext import PLACEHOLDER, columns_in
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 PLACE = (
     "_source",
@@ -144,9 +146,9 @@ def _money(value: Column) -> Column:
 
 
 CLEANERS: dict[str, Callable[[Column], Column]] = {
-    "upper": F.upper,
-    "lower": F.lower,
-    "title": F.initcap,
+    "upper": lambda value: F.upper(value),
+    "lower": lambda value: F.lower(value),
+    "title": lambda value: F.initcap(value),
     "proper": _proper,
     "money": _money,
 }

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -24,14 +24,16 @@ from lakehouse.config import Run
 from lakehouse.contracts import SourceFile
 from lakehouse.documents import shown
 from lakehouse.drift import MOST_SHOWN, WORDS, DriftEvent, readable, told
-from lakehouse.export import Exported
 from lakehouse.landing import Delivery, Found
 from lakehouse.ledger import Outcome
-from lakehouse.machine import Finding
 from lakehouse.plan import Verdict
-from lakehouse.profile import Profile, Shared
-from lakehouse.quarantine import Moves
 from lakehouse.run import Result, Watch
+
+if TYPE_CHECKING:
+    from lakehouse.export import Exported
+    from lakehouse.machine import Finding
+    from lakehouse.profile import Profile, Shared
+    from lakehouse.quarantine import Moves
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -144,7 +146,8 @@ def summary(result: Result) -> None:
         known = len(result.found.known)
         out.print(
             f"Nothing new: {known} file(s) already loaded, every table is up to date. "
-            f"Nothing was written ({result.seconds:.1f} s)."
+            f"Nothing was written ({result.seconds:.1f} s).",
+            soft_wrap=True,
         )
         return
     run = result.run

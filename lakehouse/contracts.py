@@ -14,7 +14,6 @@ from lakehouse.documents import Declared
 
 TYPES = r"string|int|bigint|double|boolean|date|timestamp|decimal\(\d{1,2},\s?\d{1,2}\)"
 NAME = r"[a-z][a-z0-9_]*"
-CLEANERS = ("upper", "lower", "title", "proper", "money")
 PhiClass = Literal["identifier", "direct", "quasi"]
 NULL_KEY = "null_pk"
 RAGGED = "ragged_row"
@@ -579,6 +578,12 @@ class Domain(Declared):
             return {column: said.type for column, said in self.gold[name].columns.items()}
         known = layer == "codes" and name in self.codes
         return {"code": "string", "name": "string"} if known else None
+
+    @property
+    def codes_read(self) -> set[str]:
+        """The code sets that gold SQL reads, each of which is a table."""
+        reads = {read.partition(".") for table in self.gold.values() for read in table.reads}
+        return {name for layer, _, name in reads if layer == "codes"}
 
     def feeds(self, entity: str) -> list[Source]:
         """The sources that deliver rows of an entity."""

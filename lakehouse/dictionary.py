@@ -10,10 +10,18 @@ from dataclasses import dataclass
 import sqlglot
 
 from lakehouse import gates, ledger
-from lakehouse.contracts import Check, Domain, Entity, GoldTable, Source, SourceFile, snake
+from lakehouse.contracts import (
+    ORIGIN,
+    Check,
+    Domain,
+    Entity,
+    GoldTable,
+    Source,
+    SourceFile,
+    snake,
+)
 from lakehouse.contracts import Column as Declared
-from lakehouse.fates import ORIGIN
-from lakehouse.history import table_key, time_columns
+from lakehouse.history import table_key
 from lakehouse.landing import bronze_columns
 from lakehouse.quarantine import COLUMNS as HELD
 from lakehouse.sqltext import PLACEHOLDER
@@ -207,7 +215,7 @@ def tables(domain: Domain) -> dict[str, Table]:
     found += [_bronze(domain, *file) for file in files]
     found += [_silver(domain, entity) for entity in domain.entities.values()]
     found += [_quarantine(entity) for entity in domain.entities.values()]
-    found += [_codes(domain, name) for name in sorted(_codes_read(domain))]
+    found += [_codes(domain, name) for name in sorted(domain.codes_read)]
     found += [_gold(table) for table in domain.gold.values()]
     found += [_report(name) for name in REPORTS]
     return {table.name: table for table in found}
@@ -228,11 +236,6 @@ def headers(file: SourceFile) -> dict[str, list[str]]:
                 known = {**{snake(name): name for name in names}, **known}
         found[column] = [header, *[name for name in known.values() if name != header]]
     return found
-
-
-def _codes_read(domain: Domain) -> set[str]:
-    reads = [read.partition(".") for table in domain.gold.values() for read in table.reads]
-    return {name for layer, _, name in reads if layer == "codes"}
 
 
 def _landing(domain: Domain, source: Source, name: str, file: SourceFile) -> Table:
@@ -280,7 +283,7 @@ def _silver(domain: Domain, entity: Entity) -> Table:
             says = f"{name} as delivered, in rows where it refers to nobody known"
             columns[column.original_as] = Column(column.type, says, phi=column.phi)
     columns["_warnings"] = _added("_warnings")
-    columns |= {name: _added(name, kind) for name, kind in time_columns(entity).items()}
+    columns |= {name: _added(name, kind) for name, kind in entity.times.items()}
     columns |= {name: _added(name) for name in ORIGIN}
     grain = tuple(table_key(entity))
     return Table(

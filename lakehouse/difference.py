@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from lakehouse.lazy import F
 
-OP = "_op"
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+# `_delete` marks rows whose key is to leave a table; see Writer.apply.
+OP, DELETE = "_op", "_delete"
 INSERTED, UPDATED, UNCHANGED, REMOVED = "inserted", "updated", "unchanged", "removed"
 
 

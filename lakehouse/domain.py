@@ -21,7 +21,6 @@ from lakehouse.contracts import (
 )
 from lakehouse.documents import Document, Problems, load_all, model, parse, read, shown
 from lakehouse.errors import ConfigError
-from lakehouse.trace import trace
 
 Named = TypeVar("Named", Entity, Source, MetricView)
 HEADER = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
@@ -43,6 +42,8 @@ def problems(conf: Path, name: str) -> list[str]:
 
     Raises ConfigError when there is no such domain.
     """
+    from lakehouse.trace import trace
+
     loading = _Loading(_folder(conf, name))
     loaded = loading.domain()
     for table in loaded.gold.values():

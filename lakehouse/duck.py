@@ -7,10 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from lakehouse import config
 from lakehouse.errors import ConfigError, LakehouseError, StorageError
+from lakehouse.lazy import pa
 from lakehouse.tables import LAYERS, Tables
 
 if TYPE_CHECKING:

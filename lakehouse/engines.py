@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
-
-import pyarrow as pa
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING, Protocol
 
 from lakehouse import measures
 from lakehouse.config import Run
 from lakehouse.duck import Duck
 from lakehouse.errors import ConfigError
+from lakehouse.lazy import pa, spark_errors
 from lakehouse.session import start
 from lakehouse.tables import LAYERS, Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 class Kind(str, Enum):
@@ -78,7 +78,7 @@ class Spark:
         self.prepare(sql)
         try:
             answer = self.spark.sql(sql)
-        except PySparkException as error:
+        except spark_errors.PySparkException as error:
             raise ConfigError(str(error).strip().splitlines()[0]) from error
         if not answer.columns:
             return pa.table({})

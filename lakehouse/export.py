@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import IO, TYPE_CHECKING, Any
 
 from lakehouse import domain as domains
 from lakehouse import private, quarantine
@@ -19,6 +16,10 @@ from lakehouse.config import Run
 from lakehouse.contracts import Source, SourceFile
 from lakehouse.errors import ConfigError
 from lakehouse.landing import bronze_columns
+from lakehouse.lazy import F
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 NOTES = ("row", "reasons", "file", "line", "rest")
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
+from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
-
-from lakehouse import contracts
 from lakehouse.changes import Arrivals
 from lakehouse.conform import ERRORS, WARNINGS, conformed
-from lakehouse.contracts import Domain, Entity, Source
+from lakehouse.contracts import ORIGIN, Domain, Entity, Source
 from lakehouse.difference import INSERTED, OP, REMOVED, UNCHANGED, UPDATED, difference
 from lakehouse.history import (
     ACCEPTED,
@@ -28,12 +25,14 @@ from lakehouse.history import (
     live,
     settled,
     table_key,
-    time_columns,
 )
+from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read, referred, warn_shared
 from lakehouse.session import frame
 
-ORIGIN = tuple(contracts.ORIGIN)
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
 REPLACED = "replaced"
 FATES = (INSERTED, UPDATED, UNCHANGED, "duplicate", SUPERSEDED, QUARANTINED, REPLACED)
 LOST = "_lost"
@@ -163,7 +162,7 @@ def content(entity: Entity) -> list[str]:
 
 def columns(entity: Entity) -> list[str]:
     """The columns of the silver table."""
-    return [*content(entity), *time_columns(entity), *ORIGIN]
+    return [*content(entity), *entity.times, *ORIGIN]
 
 
 def kept(entity: Entity) -> list[str]:

@@ -14,10 +14,7 @@ from datetime import date, datetime, timezone
 from decimal import Decimal
 from functools import reduce
 from operator import and_, or_
-from typing import Any, NamedTuple
-
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakehouse import commits
 from lakehouse.config import Run
@@ -25,7 +22,11 @@ from lakehouse.conform import at
 from lakehouse.contracts import AcceptedValues, Check, Domain, TableChecks
 from lakehouse.errors import GateError
 from lakehouse.history import live
+from lakehouse.lazy import F
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 TABLE = "ops.checks"
 SCHEMA = (

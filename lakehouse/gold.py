@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from typing import Any
-
-from pyspark.errors import AnalysisException, ParseException, PySparkException
-from pyspark.sql import Column, DataFrame, Observation
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import changes, commits
 from lakehouse.commits import Commit, Point, State
 from lakehouse.config import Run
 from lakehouse.contracts import CodeSet, Domain, Entity, GoldTable
-from lakehouse.difference import INSERTED, OP, REMOVED, UNCHANGED, difference
+from lakehouse.difference import DELETE, INSERTED, OP, REMOVED, UNCHANGED, difference
 from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
-from lakehouse.merge import DELETE, Writer
+from lakehouse.lazy import F, spark_errors
 from lakehouse.plan import Step, Verdict
 from lakehouse.session import frame
 from lakehouse.sqltext import renamed
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from lakehouse.merge import Writer
 
 # More files than this, added since a table was clustered, are worth clustering it again.
 MANY_FILES = 8
@@ -34,7 +35,7 @@ def query(writer: Writer, table: GoldTable) -> DataFrame:
     """
     try:
         rows = writer.spark.sql(_placed(writer, table))
-    except (AnalysisException, ParseException) as error:
+    except (spark_errors.AnalysisException, spark_errors.ParseException) as error:
         raise ConfigError(f"{shown(table.path)}{_line(error)}: {_first(error)}") from error
     given = {field.name: field.dataType.simpleString() for field in rows.schema.fields}
     wrong = [
@@ -54,12 +55,12 @@ def _placed(writer: Writer, table: GoldTable) -> str:
     return renamed(table.sql, {name: writer.tables.name(name) for name in table.reads})
 
 
-def _line(error: AnalysisException | ParseException) -> str:
+def _line(error: spark_errors.AnalysisException | spark_errors.ParseException) -> str:
     found = re.search(r"\bline (\d+),? pos", str(error))
     return f":{found.group(1)}" if found else ""
 
 
-def _first(error: AnalysisException | ParseException) -> str:
+def _first(error: spark_errors.AnalysisException | spark_errors.ParseException) -> str:
     return str(error).strip().splitlines()[0].strip()
 
 
@@ -123,7 +124,7 @@ class Build:
             return None
         try:
             return self.writer.put_aside(found, f"keys.{self.name}", self.run.run_id)
-        except PySparkException:
+        except spark_errors.PySparkException:
             # Files that the change feed needs were vacuumed away: the rebuild does not need them.
             return None
 
@@ -140,6 +141,8 @@ class Build:
         """The rows put aside, with what was measured on the way; nothing of rows kept by key."""
         if self.touched is not None or not aggregates:
             return rows, {}
+        from pyspark.sql import Observation
+
         seen = Observation("checks")
         name = f"whole.{self.name}"
         rows = self.writer.put_aside(rows.observe(seen, *aggregates), name, self.run.run_id)

@@ -7,11 +7,14 @@ them. No clock of a run and no order of arrival takes part, so any order of load
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse.conform import ERRORS, FILLED
 from lakehouse.contracts import Entity
+from lakehouse.lazy import F, Window
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, WindowSpec
 
 FATE, KEY = "_fate", "_key"
 DUPLICATE, QUARANTINED, SUPERSEDED, ACCEPTED = "duplicate", "quarantined", "superseded", "accepted"
@@ -24,7 +27,10 @@ MADE = (
     *("_gone", "_sound", "_resolved", "_says", "_counts", "_copy"),
     *("_before", "_begins", "_next", "_final", "_end", "_last"),
 )
-WHOLE = (Window.unboundedPreceding, Window.unboundedFollowing)
+
+
+def _whole(line: WindowSpec) -> WindowSpec:
+    return line.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
 
 
 def key_text(entity: Entity) -> Column:
@@ -37,11 +43,6 @@ def table_key(entity: Entity) -> list[str]:
     return [*entity.key, *([FROM] if entity.versioned else [])]
 
 
-def time_columns(entity: Entity) -> dict[str, str]:
-    """The columns that say when a silver row holds, with their types."""
-    return entity.times
-
-
 def live(entity: Entity) -> str:
     """The condition under which a silver row holds today."""
     return CURRENT if entity.versioned else f"{DELETED} IS NULL"
@@ -51,7 +52,7 @@ def settled(rows: DataFrame, entity: Entity, content: list[str]) -> DataFrame:
     """The rows with their fate and, where accepted, when they hold.
 
     `rows` have their errors; `content` are the columns that a row says something with. Adds `_key`,
-    `_fate` (duplicate, quarantined, superseded, accepted) and `time_columns`.
+    `_fate` (duplicate, quarantined, superseded, accepted) and `entity.times`.
     """
     tracked = entity.track or [name for name in content if name not in entity.key]
     rows = rows.withColumns({KEY: key_text(entity), "_says": F.struct(*tracked)})
@@ -80,7 +81,7 @@ def _gone(rows: DataFrame) -> DataFrame:
 
 
 def _effective(entity: Entity) -> Column:
-    kind = time_columns(entity)[FROM]
+    kind = entity.times[FROM]
     delivered = F.col("_delivered_at").cast(kind)
     return F.coalesce(F.col(entity.effective), delivered) if entity.effective else delivered
 
@@ -119,7 +120,7 @@ def _compared(rows: DataFrame, entity: Entity) -> DataFrame:
         return rows.withColumn("_counts", F.lit(True))
     # Of what starts on one day only the last word counts.
     same_start = Window.partitionBy(KEY, "_sound", "_resolved", FROM).orderBy(*_timeline(entity))
-    last = F.last("_says").over(same_start.rowsBetween(*WHOLE))
+    last = F.last("_says").over(_whole(same_start))
     return rows.withColumn("_counts", last.eqNullSafe(F.col("_says")))
 
 
@@ -135,16 +136,15 @@ def _islands(rows: DataFrame, entity: Entity) -> DataFrame:
     if entity.versioned:
         # Gone and back on one day is no interval of its own: a key starts once a day.
         day = Window.partitionBy(KEY, "_sound", "_resolved", "_counts", FROM)
-        day = day.orderBy(*_timeline(entity)).rowsBetween(*WHOLE[:1], Window.currentRow)
+        day = day.orderBy(*_timeline(entity))
+        day = day.rowsBetween(Window.unboundedPreceding, Window.currentRow)
         nth = F.sum(F.col("_begins").cast("int")).over(day)
         rows = rows.withColumn("_begins", F.col("_begins") & (nth == 1))
     later = line.rowsBetween(1, Window.unboundedFollowing)
     # An island ends where the next one begins: what went before that is its last row.
     upcoming = F.struct(F.col("_before._gone").alias("gone"), *start)
     upcoming = F.first(F.when(F.col("_begins"), upcoming), ignorenulls=True).over(later)
-    rows = rows.withColumns(
-        {"_next": upcoming, "_final": F.last("_gone").over(line.rowsBetween(*WHOLE))}
-    )
+    rows = rows.withColumns({"_next": upcoming, "_final": F.last("_gone").over(_whole(line))})
     end = F.when(F.col("_next").isNull(), F.col("_final")).otherwise(F.col("_next.gone"))
     return rows.withColumns({"_end": end, "_last": F.col("_next").isNull()})
 
@@ -165,7 +165,7 @@ def _fate(entity: Entity) -> Column:
 def _times(entity: Entity) -> dict[str, Column]:
     if not entity.versioned:
         return {DELETED: F.col("_end").cast("date")}
-    ends = F.least(F.col(f"_next.{FROM}"), F.col("_end").cast(time_columns(entity)[FROM]))
+    ends = F.least(F.col(f"_next.{FROM}"), F.col("_end").cast(entity.times[FROM]))
     # What was withdrawn before it took effect held for no day at all.
     ends = F.when(ends.isNotNull(), F.greatest(ends, F.col(FROM)))
     return {TO: ends, CURRENT: F.col("_last") & F.col("_end").isNull()}
@@ -177,6 +177,6 @@ def _newest(rows: DataFrame, entity: Entity, content: list[str]) -> DataFrame:
     if not untracked:
         return rows
     line = Window.partitionBy(KEY, "_sound", "_resolved", "_counts").orderBy(*_timeline(entity))
-    newest = F.last(F.struct(*untracked)).over(line.rowsBetween(*WHOLE))
+    newest = F.last(F.struct(*untracked)).over(_whole(line))
     rows = rows.withColumn("_newest", newest)
     return rows.withColumns({name: F.col(f"_newest.{name}") for name in untracked}).drop("_newest")

@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import commits, csvfile
 from lakehouse.errors import BalanceError, ConcurrencyError, ConfigError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Delivery
-from lakehouse.merge import Writer
+from lakehouse.lazy import F, pa
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from lakehouse.merge import Writer
 
 CONTROL = (
     "_file",
@@ -108,13 +108,15 @@ def read(spark: SparkSession, deliveries: list[Delivery], run_id: str, folder: P
 
 def unpack(delivery: Delivery, target: Path) -> None:
     """Write a file's records to one Parquet file, a batch at a time, so memory stays bounded."""
+    from pyarrow.parquet import ParquetWriter
+
     fields = [("_file", pa.string()), ("_file_hash", pa.string())]
     fields += [("_row", pa.int64()), ("_line", pa.int64())]
     fields += [(name, pa.timestamp("us", tz="UTC")) for name in ("_delivered_at", "_modified_at")]
     fields += [(column, pa.string()) for column in (*delivery.columns, "_rescued")]
     schema = pa.schema(fields)
     same = (delivery.file, delivery.file_hash), (delivery.delivered_at, delivery.modified_at)
-    with pq.ParquetWriter(target, schema) as writer:
+    with ParquetWriter(target, schema) as writer:
         for batch in csvfile.batches(delivery.path, delivery.layout):
             count = len(batch.rows)
             columns = [pa.repeat(pa.scalar(value, pa.string()), count) for value in same[0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import commits
 from lakehouse.config import Run
@@ -15,8 +15,10 @@ from lakehouse.errors import BalanceError
 from lakehouse.extracts import LoadedFile
 from lakehouse.fates import FATES, Census
 from lakehouse.landing import Delivery, Found
-from lakehouse.merge import Writer
 from lakehouse.session import frame
+
+if TYPE_CHECKING:
+    from lakehouse.merge import Writer
 
 RUNS = (
     "run_id STRING, domain STRING, business_date DATE, ended_at TIMESTAMP, seconds DOUBLE, "

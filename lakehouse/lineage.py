@@ -19,11 +19,10 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from lakehouse import dictionary
-from lakehouse.contracts import Domain, Entity, GoldTable, Source, snake
+from lakehouse.contracts import ORIGIN, Domain, Entity, GoldTable, Source, snake
 from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
-from lakehouse.fates import ORIGIN
-from lakehouse.history import CURRENT, DELETED, time_columns
+from lakehouse.history import CURRENT, DELETED
 from lakehouse.sqltext import columns_in
 
 # Stands for the rows of a table where an edge is about no single column.
@@ -191,7 +190,7 @@ def _added(source: Source, entity: Entity, bronze: str) -> set[Edge]:
     starts = {"_delivered_at"}
     if entity.effective:
         starts |= _fields(source, entity, entity.effective)
-    for name in time_columns(entity):
+    for name in entity.times:
         kind = "conditional" if name == CURRENT else "transformation"
         used = {"_delivered_at"} if name == DELETED else starts
         found |= {Edge(table, name, bronze, column, kind) for column in used}

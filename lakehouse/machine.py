@@ -138,7 +138,11 @@ def _java() -> Finding:
 
 
 def _jars() -> Finding:
-    package, folder = launch.delta_package()
+    try:
+        package, folder = launch.delta_package()
+    except importlib.metadata.PackageNotFoundError as error:
+        advice = "install this project with its extra `spark`"
+        return Finding("problem", "delta", f"{error.name} is not installed", advice)
     count = len(list(folder.glob("*.jar")))
     if package not in launch.locked_jars():
         advice = "jars.lock names the versions that the project is tested with"

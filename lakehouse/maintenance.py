@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING
 
 from lakehouse import commits
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.merge import Writer
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def optimize(spark: SparkSession, run: Run) -> list[str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING
 
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.contracts import Domain, MetricView
 from lakehouse.errors import ConfigError
+from lakehouse.lazy import spark_errors
 from lakehouse.metricview import Dialect, statements
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 FIRST = (4, 2)
 # Set where the platform's own Spark runs.
@@ -55,7 +57,7 @@ def _made(spark: SparkSession, tables: Tables, domain: Domain, view: MetricView)
     try:
         for statement in statements(domain, view, kind, tables.name, exists):
             spark.sql(statement)
-    except PySparkException as error:
+    except spark_errors.PySparkException as error:
         return str(error).strip().splitlines()[0]
     return ""
 

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from delta import exceptions
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DateType, NumericType, StringType, StructType, TimestampType
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from lakehouse.commits import SAID
+from lakehouse.difference import DELETE
 from lakehouse.session import shared
 from lakehouse.tables import Tables
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
     from lakehouse.dictionary import Comments
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-DELETE = "_delete"
 # Delta keeps statistics of these types only, and refuses a table property that names another.
 MEASURABLE = (NumericType, StringType, DateType, TimestampType)
 # More partitions than this are no help in a predicate.

@@ -7,9 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any
-
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import commits
 from lakehouse.commits import Point, State
@@ -18,6 +16,9 @@ from lakehouse.contracts import Domain, Entity, GoldTable, Source
 from lakehouse.errors import ConfigError
 from lakehouse.sqltext import PLACEHOLDER
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # Part of every silver and gold definition: raise it when the engine computes something otherwise.
 SEMANTICS = 3
@@ -59,7 +60,7 @@ class Verdict:
 def steps(domain: Domain) -> dict[str, Step]:
     """Every table of a domain as a step, in an order in which they can be built."""
     found: dict[str, Step] = {}
-    for name in sorted(_code_sets_read(domain)):
+    for name in sorted(domain.codes_read):
         found[f"codes.{name}"] = Step(f"codes.{name}", (), _hash(domain.codes[name].codes))
     for source in domain.sources.values():
         for name, file in source.files.items():
@@ -72,11 +73,6 @@ def steps(domain: Domain) -> dict[str, Step]:
         found[gold] = Step(gold, table.reads, _hash(_gold_text(table)))
     order = TopologicalSorter({step.table: step.inputs for step in found.values()}).static_order()
     return {name: found[name] for name in order if name in found}
-
-
-def _code_sets_read(domain: Domain) -> set[str]:
-    reads = {read.partition(".") for table in domain.gold.values() for read in table.reads}
-    return {name for layer, _, name in reads if layer == "codes"}
 
 
 def _silver(domain: Domain, entity: Entity) -> Step:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse.conform import ERRORS, WARNINGS, at, reaches_out, reasons
 from lakehouse.contracts import PARENT_DELETED, PARENT_QUARANTINED, Entity
 from lakehouse.history import ACCEPTED, FATE, live
+from lakehouse.lazy import F, Window
 from lakehouse.sqltext import columns_in
 
-Read = Callable[[str], DataFrame | None]
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+Read = Callable[[str], "DataFrame | None"]
 REFERS = "refers_to"
 
 

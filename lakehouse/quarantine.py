@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.conform import ERRORS
+from lakehouse.contracts import ORIGIN, Domain, Entity
 from lakehouse.contracts import SUPERSEDED as LOST_REASON
-from lakehouse.contracts import Domain, Entity
-from lakehouse.difference import INSERTED, OP, UNCHANGED, UPDATED, difference
+from lakehouse.difference import DELETE, INSERTED, OP, UNCHANGED, UPDATED, difference
 from lakehouse.errors import ConfigError, LakehouseError
-from lakehouse.fates import ORIGIN
 from lakehouse.history import FATE, KEY, QUARANTINED, SUPERSEDED
-from lakehouse.merge import DELETE
+from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
 
 ROW = ("_file_hash", "_row")
 SEEN = ("first_seen", "last_seen", "tries")

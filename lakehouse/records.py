@@ -9,9 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from pyspark.sql import SparkSession
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import commits
 from lakehouse.commits import Commit
@@ -19,6 +17,9 @@ from lakehouse.config import Run
 from lakehouse.duck import Duck
 from lakehouse.fates import FATES
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 RUN_ID = re.compile(r"[\w.-]+")
 # As a person reads them, an inserted and an updated row are both written.
@@ -28,7 +29,7 @@ LATER = ("environment", "message", "refused")
 LEAVES = ("duplicate", "superseded", "quarantined", "replaced")
 
 Rows = list[dict[str, Any]]
-Opener = Callable[[], SparkSession]
+Opener = Callable[[], "SparkSession"]
 # (table, rest of the query after its name) → rows; none when there is no such table.
 Read = Callable[[str, str], Rows]
 Log = Callable[[str], Iterable[Commit]]

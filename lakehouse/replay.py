@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse import domain as domains
 from lakehouse import fates, lock, plan, quarantine, silver
@@ -13,10 +11,14 @@ from lakehouse.config import Run
 from lakehouse.contracts import Domain
 from lakehouse.difference import INSERTED, OP, UNCHANGED, UPDATED
 from lakehouse.history import FATE, KEY, key_text
+from lakehouse.lazy import F
 from lakehouse.merge import Writer
 from lakehouse.plan import Step, Verdict
 from lakehouse.quarantine import Moves
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 LAYERS = ("silver", "gold")
 

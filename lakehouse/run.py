@@ -10,9 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import date
 from graphlib import TopologicalSorter
-from typing import Any
-
-from pyspark.sql import DataFrame, SparkSession
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import (
     commits,
@@ -34,14 +32,18 @@ from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Found
 from lakehouse.ledger import Outcome
-from lakehouse.merge import Writer
 from lakehouse.plan import Step, Verdict
 from lakehouse.session import fork
 from lakehouse.tables import Tables
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.merge import Writer
+
 LAYERS = ("bronze", "silver", "gold")
 AHEAD, CHECKS, AFTER = "ahead of ", "checks of ", "after "
-Opener = Callable[[], SparkSession]
+Opener = Callable[[], "SparkSession"]
 Watch = Callable[[Outcome], None]
 
 
@@ -139,7 +141,9 @@ class _Work:
     def writer(self) -> Writer:
         """This thread's writer; it has a session of its own."""
         if not hasattr(self.local, "writer"):
-            self.local.writer = Writer(fork(self.opened()), self.tables, self.comments)
+            from lakehouse import merge  # a run with nothing to write has no need of it
+
+            self.local.writer = merge.Writer(fork(self.opened()), self.tables, self.comments)
         writer: Writer = self.local.writer
         return writer
 

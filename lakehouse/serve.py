@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from lakehouse import domain as domains
 from lakehouse import measures
 from lakehouse.config import Run
 from lakehouse.engines import Spark
 from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.lazy import SparkSession
 from lakehouse.session import start
 from lakehouse.tables import Tables
 

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import ArrayType, DataType, StructType
-
 from lakehouse.config import Environment
 from lakehouse.launch import prepare
-
-ARROW = {
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
+from lakehouse.lazy import DataFrame, SparkSession, pa, spark_types
 
 
 def start(chosen: Environment) -> SparkSession:
@@ -42,6 +30,11 @@ def start(chosen: Environment) -> SparkSession:
     return spark
 
 
+def running() -> bool:
+    """Whether this process has a session; Spark is not loaded to tell."""
+    return "pyspark.sql" in sys.modules and SparkSession.getActiveSession() is not None
+
+
 def fork(spark: SparkSession) -> SparkSession:
     """A session with its own settings and temporary views over the same tables, for one thread.
 
@@ -60,8 +53,8 @@ def frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str) -> 
 
     From a list of rows Spark would start Python workers, which costs seconds.
     """
-    types = DataType.fromDDL(schema)
-    assert isinstance(types, StructType)
+    types = spark_types.DataType.fromDDL(schema)
+    assert isinstance(types, spark_types.StructType)
     columns = [
         pa.array([row[place] for row in rows], _arrow(field.dataType))
         for place, field in enumerate(types.fields)
@@ -69,9 +62,18 @@ def frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str) -> 
     return spark.createDataFrame(pa.table(columns, names=types.names), types)
 
 
-def _arrow(kind: DataType) -> pa.DataType:
-    if isinstance(kind, ArrayType):
+def _arrow(kind: spark_types.DataType) -> pa.DataType:
+    if isinstance(kind, spark_types.ArrayType):
         return pa.list_(_arrow(kind.elementType))
-    if isinstance(kind, StructType):
+    if isinstance(kind, spark_types.StructType):
         return pa.struct([(field.name, _arrow(field.dataType)) for field in kind.fields])
-    return ARROW[kind.simpleString()]
+    plain = {
+        "string": pa.string(),
+        "boolean": pa.bool_(),
+        "int": pa.int32(),
+        "bigint": pa.int64(),
+        "double": pa.float64(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+    }
+    return plain[kind.simpleString()]

@@ -5,28 +5,29 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from typing import Any
-
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import changes, commits, fates, ingest, ledger, quarantine
 from lakehouse.changes import MUCH, Arrivals
 from lakehouse.commits import Point, State
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
-from lakehouse.difference import INSERTED, REMOVED, UPDATED
+from lakehouse.difference import DELETE, INSERTED, REMOVED, UPDATED
 from lakehouse.drift import DriftEvent
 from lakehouse.errors import GateError
 from lakehouse.fates import WAS, Census
 from lakehouse.history import FATE, KEY, key_text, live, table_key
-from lakehouse.merge import DELETE, Writer
+from lakehouse.lazy import F, spark_errors
 from lakehouse.plan import Step, Verdict
 from lakehouse.quality import Read
 from lakehouse.quarantine import Moves
 from lakehouse.session import frame
 from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.merge import Writer
 
 # A column that fails in a larger share of a file's rows than this has changed its type.
 MOST = 0.5
@@ -135,7 +136,7 @@ class Build:
             keys = frame(spark, [], f"{KEY} STRING")
         try:
             return self.writer.put_aside(keys, f"keys.{self.step.name}", self.run.run_id)
-        except PySparkException:
+        except spark_errors.PySparkException:
             # Files that the change feed needs were vacuumed away: the rebuild does not need them.
             return None
 

@@ -42,7 +42,7 @@ look.use()
 # MAGIC
 # MAGIC `error` waits for somebody. `info` is kept for the record: another row of the same key
 # MAGIC counts, and there is nothing to do. A row with two reasons is counted under each. The
-# MAGIC reasons are explained in the README.
+# MAGIC reasons are explained in `docs/rules.md`.
 
 # COMMAND ----------
 

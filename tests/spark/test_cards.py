@@ -13,6 +13,7 @@ import yaml
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse import cards
 from lakehouse.contracts import Domain
 from lakehouse.session import fork
 
@@ -31,8 +32,7 @@ def ascii_table(text: str) -> Table:
 
     Raises ValueError when a row has more or fewer cells than the first line has names.
     """
-    lines = [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
-    names, *rows = lines
+    names, *rows = cards.drawn(text)
     for row in rows:
         if len(row) != len(names):
             raise ValueError(f"{len(row)} cells under {len(names)} names: {row}")

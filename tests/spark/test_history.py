@@ -22,7 +22,6 @@ from lakehouse.history import (
     key_text,
     settled,
     table_key,
-    time_columns,
 )
 from tests.spark.rows import frame
 
@@ -426,8 +425,8 @@ def test_columns_that_are_not_tracked_show_the_newest_value_in_every_version(
 def test_the_columns_of_time_follow_the_declaration(hospital: Domain) -> None:
     moment = Column(type="timestamp", formats=("yyyy-M-d H:m",))
     timed = versions(hospital, columns={"since": moment}, effective="since")
-    assert time_columns(latest(hospital)) == {DELETED: "date"}
-    assert time_columns(versions(hospital)) == {FROM: "date", TO: "date", CURRENT: "boolean"}
-    assert time_columns(timed) == {FROM: "timestamp", TO: "timestamp", CURRENT: "boolean"}
+    assert latest(hospital).times == {DELETED: "date"}
+    assert versions(hospital).times == {FROM: "date", TO: "date", CURRENT: "boolean"}
+    assert timed.times == {FROM: "timestamp", TO: "timestamp", CURRENT: "boolean"}
     assert table_key(latest(hospital)) == ["doctor_id"]
     assert table_key(versions(hospital)) == ["doctor_id", FROM]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,31 @@ def test_a_job_passes_the_same_options_on(
     cli.job("silver")  # a platform that calls it takes a SystemExit for a failure
     ((run, layers, _),) = asked
     assert (run.wait, run.confirm_deletes, layers) == (1, True, ("silver",))
+
+
+def test_a_job_that_can_make_no_sample_has_its_line_of_json(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--domain", "nowhere", "--landing", str(tmp_path), "--sample", "--json"]
+    monkeypatch.setattr("sys.argv", ["job", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.job("bronze")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (end.value.code, json.loads(line)["status"]) == (2, "failed")
+
+
+def test_a_job_that_makes_its_sample_says_nothing_of_it_where_the_line_is(
+    asked: list[tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--domain", "hospital", "--landing", str(tmp_path), "--sample", "--json"]
+    monkeypatch.setattr("sys.argv", ["job", *words])
+    cli.job("bronze")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["status"] == "nothing"
+    assert list(tmp_path.glob("*.csv"))
 
 
 def test_a_job_that_fails_ends_with_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,3 +403,45 @@ def test_a_test_message_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(alert, "test", lambda domain: 2)
     outcome = command("alert", "hospital", "--test")
     assert (outcome.exit_code, outcome.stdout) == (0, "Sent to 2 address(es).\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [("check", ()), ("plan", ("--landing", "--warehouse")), ("status", ("--warehouse",))],
+)
+def test_what_only_looks_needs_neither_spark_nor_arrow(
+    verb: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    absent = ["pyspark", "delta", "pyarrow", "pandas", "jinja2", "tenacity"]
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "from lakehouse.cli import main; main()"
+    )
+    words = [verb, "hospital", *(word for name in options for word in (name, str(tmp_path)))]
+    python = [sys.executable, "-c", program]
+    ended = subprocess.run([*python, *words], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_package_that_is_not_there_is_named(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(*given: object) -> None:
+        raise ModuleNotFoundError("No module named 'pyspark'", name="pyspark")
+
+    monkeypatch.setattr(cli, "execute", execute)
+    ended = command("run", "hospital")
+    assert ended.exit_code == 1
+    assert "The package pyspark is not installed." in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(("generate", "--scale", "0.01"), "in {}/x, "), (("docs",), "Wrote {}/x.")]
+)
+def test_a_place_is_told_as_it_is(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "of [/bold] all"
+    verb, *more = words
+    ended = command(verb, "hospital", "--out", str(folder / "x"), *more)
+    assert ended.exit_code == 0, ended.output
+    assert said.format(folder) in ended.output
+    assert (folder / "x").exists()

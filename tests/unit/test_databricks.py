@@ -17,7 +17,7 @@ from databricks.bundles.jobs import Job
 from databricks.bundles.schemas import Schema
 from databricks.bundles.volumes import Volume
 
-from lakehouse import cli, config
+from lakehouse import cli, config, maintenance
 from lakehouse.config import Run
 from lakehouse.ledger import Outcome
 from lakehouse.run import Result
@@ -164,7 +164,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 
     monkeypatch.setattr(cli, "execute", execute)
     monkeypatch.setattr(cli, "start", lambda environment: None)
-    monkeypatch.setattr(cli.maintenance, "optimize", optimize)
+    monkeypatch.setattr(maintenance, "optimize", optimize)
     return found
 
 

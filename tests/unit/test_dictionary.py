@@ -9,7 +9,6 @@ import pytest
 from lakehouse import dictionary, fates, gates, ingest, ledger, plan, quarantine
 from lakehouse import domain as domains
 from lakehouse.contracts import Check, Domain, Mapping
-from lakehouse.history import time_columns
 from lakehouse.landing import bronze_columns
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +42,8 @@ def test_the_columns_are_those_that_are_written(domain: Domain) -> None:
     for name, entity in domain.entities.items():
         assert list(tables[f"silver.{name}"].columns) == fates.columns(entity)
         assert list(tables[f"quarantine.{name}"].columns) == list(quarantine.COLUMNS)
-        types = {c: tables[f"silver.{name}"].columns[c].type for c in time_columns(entity)}
-        assert types == time_columns(entity)
+        types = {c: tables[f"silver.{name}"].columns[c].type for c in entity.times}
+        assert types == entity.times
     for source in domain.sources.values():
         for name, file in source.files.items():
             columns = tables[f"bronze.{domain.bronze_name(source.source, name)}"].columns

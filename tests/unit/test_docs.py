@@ -20,6 +20,7 @@ from lakehouse.errors import LakehouseError
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DECLARATIONS = (ROOT / "docs" / "declarations.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -133,7 +134,7 @@ def _subclasses(error: type[LakehouseError]) -> list[type[LakehouseError]]:
     return [error, *(one for child in error.__subclasses__() for one in _subclasses(child))]
 
 
-def test_the_snippets_of_the_readme_are_declarations_that_load(
+def test_the_snippets_of_the_page_are_declarations_that_load(
     tmp_path: Path, hospital: Domain
 ) -> None:
     loaded = _with_snippets(tmp_path)
@@ -142,7 +143,7 @@ def test_the_snippets_of_the_readme_are_declarations_that_load(
     assert set(loaded.gold) - set(hospital.gold) == {"visits_by_weekday"}
 
 
-def test_the_source_of_the_readme_takes_a_file(tmp_path: Path) -> None:
+def test_the_source_of_the_page_takes_a_file(tmp_path: Path) -> None:
     loaded = _with_snippets(tmp_path)
     folder = tmp_path / "landing"
     folder.mkdir()
@@ -157,9 +158,9 @@ def test_the_source_of_the_readme_takes_a_file(tmp_path: Path) -> None:
 
 
 def _with_snippets(folder: Path) -> Domain:
-    """The hospital as it is after a reader followed the README."""
+    """The hospital as it is after a reader followed the page on declarations."""
     shutil.copytree(ROOT / "conf", folder / "conf")
-    for path, text in SNIPPET.findall(README):
+    for path, text in SNIPPET.findall(DECLARATIONS):
         with (folder / path).open("a", encoding="utf-8") as file:
             file.write(text)
     return domain.load(folder / "conf", "hospital")

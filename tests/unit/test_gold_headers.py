@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from lakehouse import domain as domains
 from lakehouse import sqltext
+from lakehouse.cards import drawn
 from lakehouse.contracts import Domain, GoldTable
 
 ROOT = Path(__file__).parents[2]
@@ -67,11 +68,6 @@ EXAMPLES = sorted(path.stem for path in CARDS.glob("*.yml"))
 def card(view: str) -> dict[str, Any]:
     """A view's worked example."""
     return dict(yaml.safe_load((CARDS / f"{view}.yml").read_text(encoding="utf-8")))
-
-
-def cells(table: str) -> list[list[str]]:
-    """The cells of a table drawn with bars; the first line is the header."""
-    return [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
 
 
 def tree(table: GoldTable) -> exp.Expression:
@@ -232,7 +228,7 @@ def test_a_card_gives_only_tables_that_the_view_reads(view: str) -> None:
 @pytest.mark.parametrize("view", EXAMPLES)
 def test_a_card_gives_only_columns_that_exist(view: str) -> None:
     for table, text in card(view)["given"].items():
-        assert set(cells(text)[0]) <= columns_of(HOSPITAL, table), table
+        assert set(drawn(text)[0]) <= columns_of(HOSPITAL, table), table
 
 
 @pytest.mark.parametrize("view", EXAMPLES)
@@ -243,30 +239,30 @@ def test_a_card_gives_every_column_that_the_sql_uses(view: str) -> None:
     used = {column.name for column in select.find_all(exp.Column)} - made
     for table, text in card(view)["given"].items():
         needed = used & columns_of(HOSPITAL, table)
-        mine = set(cells(text)[0])
+        mine = set(drawn(text)[0])
         others = set().union(
-            *(set(cells(t)[0]) for name, t in card(view)["given"].items() if name != table)
+            *(set(drawn(t)[0]) for name, t in card(view)["given"].items() if name != table)
         )
         assert needed - mine <= others, f"{table}: {needed - mine - others}"
 
 
 @pytest.mark.parametrize("view", EXAMPLES)
 def test_a_card_expects_the_columns_of_the_view_in_order(view: str) -> None:
-    assert cells(card(view)["then"])[0] == list(HOSPITAL.gold[view].columns)
+    assert drawn(card(view)["then"])[0] == list(HOSPITAL.gold[view].columns)
 
 
 @pytest.mark.parametrize("view", EXAMPLES)
 def test_a_card_is_small_and_even(view: str) -> None:
     found = card(view)
     for text in (*found["given"].values(), found["then"]):
-        rows = cells(text)
+        rows = drawn(text)
         assert 2 <= len(rows) <= 15
         assert {len(row) for row in rows} == {len(rows[0])}
 
 
 @pytest.mark.parametrize("view", EXAMPLES)
 def test_the_expected_rows_are_unique_by_the_grain(view: str) -> None:
-    header, *rows = cells(card(view)["then"])
+    header, *rows = drawn(card(view)["then"])
     places = [header.index(column) for column in HOSPITAL.gold[view].grain]
     keys = [tuple(row[place] for place in places) for row in rows]
     assert len(set(keys)) == len(keys)

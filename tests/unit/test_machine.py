@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,6 +129,15 @@ def test_no_jars_yet(look: Look) -> None:
     shutil.rmtree(launch.delta_package()[1])
     found = look()["delta"]
     assert (found.state, "connect to the network once" in found.advice) == ("warning", True)
+
+
+def test_no_spark(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(launch, "version", absent)
+    advice = "install this project with its extra `spark`"
+    assert look()["delta"] == Finding("problem", "delta", "delta-spark is not installed", advice)
 
 
 def test_other_versions_than_those_tested(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -487,7 +487,7 @@ def at_work(monkeypatch: pytest.MonkeyPatch) -> None:
         arguments[-1].outcomes = [Outcome("gold.x", "new")]
 
     monkeypatch.setattr(cli, "execute", execute)
-    monkeypatch.setattr(cli.SparkSession, "getActiveSession", lambda: object())
+    monkeypatch.setattr(cli, "running", lambda: True)
 
 
 def ran_by_command(*words: str) -> Any:
