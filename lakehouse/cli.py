@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
@@ -262,14 +262,17 @@ def plan_command(
     _reported(call, as_json)
 
 
-def _reported(call: Callable[[], object], as_json: bool) -> None:
-    """Make the call, and tell a machine what it gives back, or that it failed."""
+def _reported(
+    call: Callable[[], object], as_json: bool, known: Mapping[str, object] | None = None
+) -> None:
+    """Make the call, and tell a machine what it gives back, or that it failed and what is known."""
     with console.apart(as_json):
         try:
             said = guarded(call)
         except Failed as failed:
             if as_json:
-                console.line(console.failed_line(failed.exit_code, failed.message))
+                line = console.failed_line(failed.exit_code, failed.message)
+                console.line({**line, **(known or {})})
             raise
     if as_json:
         console.line(said)
@@ -584,17 +587,20 @@ def checks_command(
 ) -> None:
     """Show what each check said last; ends with 4 when one that stops a run failed."""
 
+    said: dict[str, object] = {}
+
     def call() -> object:
         run = _settings(domain, None, warehouse, None, None, env)
         tables = Tables(run)
         spark = start(run.environment) if tables.catalog else None
         known = gates.before(spark, tables, run)
         found = gates.standing(known, domains.load(run.conf, domain), _chosen(layer))
+        said["checks"] = found
         _shown(found, "No check is declared.")
         gates.stop_if_standing(found)
         return console.checks_line(run, found)
 
-    _reported(call, as_json)
+    _reported(call, as_json, said)
 
 
 @app.command("alert")
@@ -875,7 +881,7 @@ def _settings(
     wait: float = 0,
     confirm_deletes: bool = False,
 ) -> Run:
-    return config.settings(
+    run = config.settings(
         domain,
         landing=landing,
         warehouse=warehouse,
@@ -885,6 +891,8 @@ def _settings(
         wait=wait,
         confirm_deletes=confirm_deletes,
     )
+    domains.folder(run.conf, domain)
+    return run
 
 
 def _names(given: list[str] | None) -> tuple[str, ...]:

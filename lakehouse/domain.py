@@ -31,7 +31,7 @@ def load(conf: Path, name: str) -> Domain:
 
     Raises ConfigError with every problem of every file, each with file and line.
     """
-    loading = _Loading(_folder(conf, name))
+    loading = _Loading(folder(conf, name))
     loaded = loading.domain()
     loading.problems.stop_if_any(f"The declarations in {shown(loading.folder)} are not usable")
     return loaded
@@ -44,7 +44,7 @@ def problems(conf: Path, name: str) -> list[str]:
     """
     from lakehouse.trace import trace
 
-    loading = _Loading(_folder(conf, name))
+    loading = _Loading(folder(conf, name))
     loaded = loading.domain()
     for table in loaded.gold.values():
         trace(loaded, table, loading.documents[table.path], loading.problems)
@@ -56,14 +56,15 @@ def names(conf: Path) -> list[str]:
     return sorted(path.parent.name for path in conf.glob("*/domain.yml"))
 
 
-def _folder(conf: Path, name: str) -> Path:
-    folder = conf / name
-    if not (folder / "domain.yml").is_file():
+def folder(conf: Path, name: str) -> Path:
+    """Where a domain is declared; raises ConfigError when it is not."""
+    place = conf / name
+    if not (place / "domain.yml").is_file():
         raise ConfigError(
-            f"No domain `{name}` in {shown(conf)}: expected {shown(folder / 'domain.yml')}. "
+            f"No domain `{name}` in {shown(conf)}: expected {shown(place / 'domain.yml')}. "
             f"Known: {', '.join(names(conf)) or 'none'}."
         )
-    return folder
+    return place
 
 
 class _Loading:

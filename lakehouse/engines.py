@@ -65,12 +65,14 @@ class Spark:
             spark.catalog.setCurrentCatalog(tables.catalog)
         self.catch_up()
 
-    def catch_up(self) -> None:
-        """Register the tables that were made since the last time."""
+    def catch_up(self) -> bool:
+        """Register the tables that were made since the last time; whether there are any."""
         stored = set(self.tables.stored())
-        if self.registered is None or stored - self.registered:
+        behind = self.registered is None or bool(stored - self.registered)
+        if behind:
             self.tables.register(self.spark)
             self.registered = stored
+        return behind
 
     def run(self, sql: str, most: int | None = None) -> pa.Table:
         """The answer to one statement, as the protocol says."""

@@ -246,8 +246,8 @@ class _Work:
         result.notes = self.measure()
 
     def measure(self) -> list[str]:
-        """Make the metric views over the gold tables; a note for each reason why some are not."""
-        if not any(step.layer == "gold" for step in self.steps.values()):
+        """Make the metric views in a catalog; a note for each reason why some cannot be."""
+        if self.tables.catalog is None or not any(s.layer == "gold" for s in self.steps.values()):
             return []
         absent: dict[str, list[str]] = {}
         for name, reason in measures.create(self.opened(), self.tables, self.domain).items():

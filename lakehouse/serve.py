@@ -68,13 +68,15 @@ def _served(
     # Else names are registered without columns, and a client that asks for them gets none.
     spark.conf.set("spark.databricks.delta.catalog.update.enabled", "true")
     engine = Spark(spark, tables)
-    measures.create(spark, tables, domains.load(run.conf, run.domain))
+    domain = domains.load(run.conf, run.domain)
+    measures.create(spark, tables, domain)
     server = _started(spark)
     ready()
     try:
         while server.getServiceState().toString() == "STARTED":
             pause(SECONDS)
-            engine.catch_up()
+            if engine.catch_up():
+                measures.create(spark, tables, domain)
     finally:
         server.stop()
     raise LakehouseError("The server has stopped by itself.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -334,7 +335,20 @@ def test_checks_end_with_4_while_one_that_stops_has_failed(tmp_path: Path) -> No
     assert (told["status"], told["exit_code"]) == ("failed", 4)
     assert "silver.visits: check `visit_filled`" in told["error"]
     assert "departments_known" not in told["error"]
+    assert {c["check"] for c in told["checks"]} >= {"visit_filled", "departments_known"}
     assert command(*words, "--layer", "gold").exit_code == 0
+
+
+# -- a domain that is not there -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "verb", ["run", "plan", "status", "sql", "serve", "report", "checks", "alert"]
+)
+def test_a_misspelt_domain_is_named_with_those_there_are(verb: str) -> None:
+    outcome = command(verb, "hopsital", *(["select 1"] if verb == "sql" else []))
+    assert outcome.exit_code == 2
+    assert re.search(r"No domain `hopsital`.*Known: hospital", " ".join(outcome.stderr.split()))
 
 
 # -- alerts ----------------------------------------------------------------------------------------

@@ -35,8 +35,13 @@ class Jvm:
 
         return Session()
 
-    def catch_up(self) -> None:
+    def catch_up(self) -> bool:
         self.told.append("caught up")
+        return True
+
+    def measures(self, *given: Any) -> dict[str, str]:
+        self.told.append("measures made")
+        return {}
 
     def getServiceState(self) -> Any:
         state = self.states.pop(0)
@@ -56,7 +61,7 @@ def jvm(monkeypatch: pytest.MonkeyPatch) -> Jvm:
     one = Jvm()
     monkeypatch.setattr(serve, "start", lambda environment: one.session())
     monkeypatch.setattr(serve, "Spark", lambda spark, tables: one)
-    monkeypatch.setattr(serve.measures, "create", lambda spark, tables, domain: {})
+    monkeypatch.setattr(serve.measures, "create", one.measures)
     monkeypatch.setattr(serve, "_started", lambda spark: one)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     return one
@@ -83,7 +88,8 @@ def test_tables_are_looked_for_until_ctrl_c(jvm: Jvm, run: Run) -> None:
     port = free_port()
     serve.serve(run, "127.0.0.1", port, heard.append, pause)
     assert heard == [f"jdbc:hive2://127.0.0.1:{port}/gold"]
-    assert jvm.told == ["caught up", "server stopped", "session stopped"]
+    assert jvm.told[:3] == ["measures made", "caught up", "measures made"]
+    assert jvm.told[3:] == ["server stopped", "session stopped"]
     assert os.environ["HIVE_SERVER2_THRIFT_BIND_HOST"] == "127.0.0.1"
     assert os.environ["HIVE_SERVER2_THRIFT_PORT"] == str(port)
     assert jvm.conf["spark.databricks.delta.catalog.update.enabled"] == "true"
