@@ -57,7 +57,7 @@ def arrivals(
 ) -> Arrivals:
     """How the files of one bronze table stand; those not in `seen` are new, None when all are."""
     declared = domain.sources[source].files[entity]
-    table = f"bronze.{domain.bronze_name(source, entity)}"
+    table = domain.bronze_table(source, entity)
     now = standing(files, declared)
     found = Arrivals(source, table, files, now, unknown=seen is None)
     if seen is None:

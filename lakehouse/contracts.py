@@ -569,6 +569,10 @@ class Domain(Declared):
         """Bronze table of one source's file kind; the default source's bear the entity's name."""
         return entity if source == self.default_source else f"{source}_{entity}"
 
+    def bronze_table(self, source: str, entity: str) -> str:
+        """`bronze.<name>` of one source's file kind."""
+        return f"bronze.{self.bronze_name(source, entity)}"
+
     def columns_of(self, table: str) -> dict[str, str] | None:
         """Columns and types of `<layer>.<table>` in silver, codes or gold; None when unknown."""
         layer, _, name = table.partition(".")

@@ -264,7 +264,7 @@ def _bronze(domain: Domain, source: Source, name: str, file: SourceFile) -> Tabl
         f"Records of the files {' or '.join(file.pattern)} of source {source.source}, every field "
         "as delivered"
     )
-    table = f"bronze.{domain.bronze_name(source.source, name)}"
+    table = domain.bronze_table(source.source, name)
     return Table(table, "bronze", says, {**before, **fields, **after}, ("_file_hash", "_row"))
 
 

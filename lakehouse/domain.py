@@ -42,12 +42,12 @@ def problems(conf: Path, name: str) -> list[str]:
 
     Raises ConfigError when there is no such domain.
     """
-    from lakehouse.trace import trace
+    from lakehouse import goldcheck
 
     loading = _Loading(folder(conf, name))
     loaded = loading.domain()
     for table in loaded.gold.values():
-        trace(loaded, table, loading.documents[table.path], loading.problems)
+        goldcheck.check(loaded, table, loading.documents[table.path], loading.problems)
     return list(dict.fromkeys(loading.problems.found))
 
 

@@ -40,7 +40,7 @@ def _rows(record: Record, domain: Domain) -> list[Stream]:
         source = file["file_hash"] if len(new) <= MOST_FILES else f"new {file['table']}"
         moved[source, file["table"], "loaded"] += file["rows"]
     for line in record.ledger:
-        bronze = f"bronze.{domain.bronze_name(line['source'], _short(line['table']))}"
+        bronze = domain.bronze_table(line["source"], _short(line["table"]))
         place[bronze] = place.get(line["table"], 0)
         if line["file_hash"] not in new:
             moved[f"earlier {bronze}", bronze, "loaded"] += line["rows"]

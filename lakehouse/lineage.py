@@ -147,7 +147,7 @@ def _silver(domain: Domain, entity: Entity) -> set[Edge]:
     table = f"silver.{entity.entity}"
     found: set[Edge] = set()
     for source in domain.feeds(entity.entity):
-        bronze = f"bronze.{domain.bronze_name(source.source, entity.entity)}"
+        bronze = domain.bronze_table(source.source, entity.entity)
         found.add(Edge(table, ROWS, bronze, ROWS, "rows"))
         for name in entity.columns:
             for column in _fields(source, entity, name):

@@ -64,7 +64,7 @@ def steps(domain: Domain) -> dict[str, Step]:
         found[f"codes.{name}"] = Step(f"codes.{name}", (), _hash(domain.codes[name].codes))
     for source in domain.sources.values():
         for name, file in source.files.items():
-            bronze = f"bronze.{domain.bronze_name(source.source, name)}"
+            bronze = domain.bronze_table(source.source, name)
             found[bronze] = Step(bronze, (), _hash(file.model_dump(mode="json")))
     for entity in domain.entities.values():
         found[f"silver.{entity.entity}"] = _silver(domain, entity)
@@ -86,7 +86,7 @@ def _silver(domain: Domain, entity: Entity) -> Step:
         "codes": {name: domain.codes[name].spellings for name in sorted(used)},
         "unknown": domain.unknown_key,
     }
-    bronze = [f"bronze.{domain.bronze_name(s.source, entity.entity)}" for s in sources]
+    bronze = [domain.bronze_table(s.source, entity.entity) for s in sources]
     parents = [f"{layer}.{p}" for p in entity.parents for layer in ("silver", "quarantine")]
     dated = PLACEHOLDER in json.dumps(text)
     return Step(f"silver.{entity.entity}", (*bronze, *parents), _hash(text), dated)

@@ -100,7 +100,7 @@ def recorded(
     """The moves with the bronze fields of added rows as JSON in `record`, ready to be applied."""
     records = []
     for source in domain.feeds(entity.entity) if files else []:
-        bronze = read(f"bronze.{domain.bronze_name(source.source, entity.entity)}")
+        bronze = read(domain.bronze_table(source.source, entity.entity))
         if bronze is not None:
             fields = [c for c in bronze.columns if not c.startswith("_") or c == "_rescued"]
             # A field that is NULL is left out, so one declared later changes no record.

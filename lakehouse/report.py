@@ -11,10 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from lakehouse import domain as domains
-from lakehouse import flow, gates, records
+from lakehouse import flow, gates, pages, records
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
 from lakehouse.errors import ConfigError
@@ -77,13 +75,7 @@ def page_if_any(run: Run, opened: Opener, run_id: str | None = None) -> Path | N
 
 def html(record: Record, domain: Domain) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("lakehouse"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment()
     environment.filters["number"] = "{:,}".format
     environment.filters["moment"] = lambda time: f"{_utc(time):%Y-%m-%d %H:%M:%S}"
     return environment.get_template("report.html").render(

@@ -166,7 +166,7 @@ class _Work:
 
     def bronze_table(self, delivery: landing.Delivery) -> str:
         """The bronze table that takes a file."""
-        return f"bronze.{self.domain.bronze_name(delivery.source, delivery.entity)}"
+        return self.domain.bronze_table(delivery.source, delivery.entity)
 
     def idle(self, found: Found) -> bool:
         """Whether nothing at all is due."""
@@ -438,7 +438,7 @@ class _Work:
             for file in ingest.loaded(
                 self._registered,
                 self.tables,
-                f"bronze.{self.domain.bronze_name(source.source, name)}",
+                self.domain.bronze_table(source.source, name),
             )
         ]
         return max((file.delivered_at.date() for file in files), default=None)

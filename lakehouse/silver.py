@@ -86,7 +86,7 @@ class Build:
 
     def _arrivals(self, source: str) -> Arrivals:
         spark, tables, name = self.writer.spark, self.writer.tables, self.step.name
-        table = f"bronze.{self.domain.bronze_name(source, name)}"
+        table = self.domain.bronze_table(source, name)
         files = ingest.loaded(lambda: spark, tables, table)
         seen: set[str] | None = None
         if self.before is not None:

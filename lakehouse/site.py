@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from lakehouse import cards, dictionary, lineage, tablemap
+from lakehouse import cards, dictionary, lineage, pages, tablemap
 from lakehouse.cards import Card
 from lakehouse.contracts import Domain, Entity, SourceFile, snake
 from lakehouse.dictionary import Column, Table
@@ -96,13 +94,7 @@ def page(domain: Domain) -> str:
     tables, traced = dictionary.tables(domain), lineage.trace(domain)
     between = {(edge.table, edge.from_table) for edge in traced.edges}
     sections = _sections(domain, tables, traced.edges, between)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lakehouse"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment()
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return environment.get_template("site.html").render(
         domain=domain,

@@ -46,7 +46,7 @@ def test_the_columns_are_those_that_are_written(domain: Domain) -> None:
         assert types == entity.times
     for source in domain.sources.values():
         for name, file in source.files.items():
-            columns = tables[f"bronze.{domain.bronze_name(source.source, name)}"].columns
+            columns = tables[domain.bronze_table(source.source, name)].columns
             ours = {column for column in columns if columns[column].added}
             assert ours == {*ingest.CONTROL, "_rescued"}
             assert tuple(column for column in columns if column not in ours) == bronze_columns(file)

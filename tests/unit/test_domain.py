@@ -528,7 +528,7 @@ def test_modules_without_spark_import_none() -> None:
     """They are read before any Java is found, and their tests start no JVM."""
     quick = {
         *("errors", "documents", "contracts", "domain", "csvfile", "landing", "config"),
-        *("sqltext", "checks", "trace", "grain", "skeleton", "machine"),
+        *("sqltext", "checks", "goldcheck", "grain", "skeleton", "machine"),
         *("guess", "profile", "match", "propose"),
     }
     for path in python_files("lakehouse"):

@@ -39,7 +39,7 @@ UNKNOWN: Known = (None, False)
 Given = dict[int, list[tuple[str, Known]]]
 
 
-def trace(domain: Domain, table: GoldTable, document: Document, problems: Problems) -> None:
+def check(domain: Domain, table: GoldTable, document: Document, problems: Problems) -> None:
     """Note columns that no contract has, types other than declared, and a grain that repeats."""
     with contextlib.suppress(NotSql, SqlglotError):
         query = _typed(domain, table)

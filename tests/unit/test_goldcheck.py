@@ -14,7 +14,7 @@ from lakehouse import cli
 from lakehouse import domain as domains
 from lakehouse.contracts import GoldTable
 from lakehouse.documents import Problems, model, parse
-from lakehouse.trace import trace
+from lakehouse.goldcheck import check
 from tests.conftest import ROOT
 
 VISITS, DOCTORS, PATIENTS = "gold.dim_visits", "gold.dim_doctors", "gold.dim_patients"
@@ -44,7 +44,7 @@ def told(sql: str, columns: dict[str, str], grain: str, *reads: str) -> list[str
     table = model(GoldTable, document, problems, name="probe", sql=text, path=path)
     assert table is not None
     assert not problems.found
-    trace(HOSPITAL, table, document, problems)
+    check(HOSPITAL, table, document, problems)
     above = text.partition("*/")[0].count("\n")
     found = [problem.removeprefix("probe.sql:").split(": ", 1) for problem in problems.found]
     return [f"{int(line) - above}: {what}" if int(line) > above else what for line, what in found]
