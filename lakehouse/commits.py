@@ -128,6 +128,12 @@ class State:
         said = self.meta.get("inputs", {})
         return {table: Point(*point) for table, point in said.items() if isinstance(point, list)}
 
+    @property
+    def held(self) -> Point | None:
+        """The content that the quarantine of a silver table had when the table was written."""
+        said = self.meta.get("held")
+        return Point(*said) if said else None
+
     def kept(self, **more: Any) -> dict[str, Any]:
         """What a commit that changes no row says, so that the content stays known."""
         return {**more, "content": [self.content.version, self.content.run_id]}
@@ -162,6 +168,12 @@ def state(spark: SparkSession | None, tables: Tables, table: str) -> State | Non
     if newest is None:
         return None
     return State(newest.version, Point(newest.version, ""), newest.timestamp)
+
+
+def held(spark: SparkSession | None, tables: Tables, entity: str) -> Point | None:
+    """The content of an entity's quarantine, None when there is none."""
+    found = state(spark, tables, f"quarantine.{entity}")
+    return found.content if found else None
 
 
 def since(

@@ -144,6 +144,8 @@ def verdict(
     state = commits.state(spark, tables, step.table)
     now = inputs_now(spark, tables, step)
     found = _compare(step, run, state, now)
+    if found.status == "fresh" and state is not None and _unfinished(spark, tables, step, state):
+        found = Verdict("stale", f"quarantine.{step.name} moved and {step.table} did not")
     if found.status == "stale" and state is not None and state.meta:
         found = Verdict("stale", _told(spark, tables, found.reason, state, now))
     return found, state, now
@@ -162,6 +164,11 @@ def _compare(step: Step, run: Run, state: State | None, now: dict[str, Point]) -
     if step.dated and state.meta.get("business_date") != day:
         return Verdict("stale", f"business date {state.meta.get('business_date')} → {day}")
     return Verdict("fresh")
+
+
+def _unfinished(spark: SparkSession | None, tables: Tables, step: Step, state: State) -> bool:
+    """Whether a run was killed between an entity's quarantine, which is first, and its silver."""
+    return step.layer == "silver" and commits.held(spark, tables, step.name) != state.held
 
 
 def _moved(state: State, now: dict[str, Point]) -> list[str]:

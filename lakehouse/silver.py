@@ -116,29 +116,50 @@ class Build:
         if self.whole:
             return None
         assert self.before is not None
-        spark, tables = self.writer.spark, self.writer.tables
         found = fates.keys_in(self.domain, self.entity, self.read, self.day, self.arrived)
-        parents = changes.moved(spark, tables, self.domain, self.entity, self.before, self.inputs)
-        if parents is None:
-            return None
-        found += changes.touched_by_parents(spark, tables, self.entity, parents, self.read)
-        then = date.fromisoformat(self.before.meta["business_date"])
-        if self.step.dated and then != self.day:
-            dated = changes.touched_by_date(self.domain, self.entity, self.read, then, self.day)
-            if dated is None:
+        for ask in (self._by_parents, self._by_date, self._by_a_killed_run):
+            more = ask(self.before)
+            if more is None:
                 return None
-            found += dated
+            found += more
         held = self.read(f"quarantine.{self.step.name}")
         if retry and held is not None:
             found.append(held.select(F.col("key").alias(KEY)))
         keys = changes.together(found)
         if keys is None:
-            keys = frame(spark, [], f"{KEY} STRING")
+            keys = frame(self.writer.spark, [], f"{KEY} STRING")
         try:
             return self.writer.put_aside(keys, f"keys.{self.step.name}", self.run.run_id)
         except spark_errors.PySparkException:
             # Files that the change feed needs were vacuumed away: the rebuild does not need them.
             return None
+
+    def _by_parents(self, before: State) -> list[DataFrame] | None:
+        spark, tables = self.writer.spark, self.writer.tables
+        parents = changes.moved(spark, tables, self.domain, self.entity, before, self.inputs)
+        if parents is None:
+            return None
+        return changes.touched_by_parents(spark, tables, self.entity, parents, self.read)
+
+    def _by_date(self, before: State) -> list[DataFrame] | None:
+        then = date.fromisoformat(before.meta["business_date"])
+        if not self.step.dated or then == self.day:
+            return []
+        return changes.touched_by_date(self.domain, self.entity, self.read, then, self.day)
+
+    def _by_a_killed_run(self, before: State) -> list[DataFrame] | None:
+        """Keys of rows that came to quarantine or left it without a commit of silver after that.
+
+        What left is found nowhere else: it waits no more, and did not arrive.
+        """
+        spark, tables, table = self.writer.spark, self.writer.tables, f"quarantine.{self.step.name}"
+        then, now = before.held, commits.held(spark, tables, self.step.name)
+        if then == now:
+            return []
+        if now is None or (then and commits.since(spark, tables, table, then) is None):
+            return None
+        moved = changes.feed(spark, tables, table, then, now)
+        return [moved.select(F.col("key").alias(KEY))]
 
     def compared(self, rows: DataFrame, touched: DataFrame | None) -> DataFrame:
         """Every row looked at with what has to be done with it, put aside."""
@@ -263,6 +284,8 @@ class Build:
         """Write the silver rows that changed; a mark when none did."""
         table, exists = self.step.table, self.same_shape
         self.meta["seconds"] = round(time.monotonic() - self.started, 1)
+        held = commits.held(self.writer.spark, self.writer.tables, self.step.name)
+        self.meta["held"] = [held.version, held.run_id] if held else None
         self.meta["rows"] = self._rows_after(census)
         if exists and not census.changes:
             assert self.state is not None

@@ -166,6 +166,7 @@ class Undisturbed:
     first: Snapshot
     second: Snapshot
     third: Snapshot
+    order: Snapshot  # the first delivery, and ORDER alone after it
     tables: set[str]
     ledger: Counter[tuple[Any, ...]]
 
@@ -185,8 +186,11 @@ def undisturbed(spark: SparkSession, folder: Path) -> Undisturbed:
     second = shop.snapshot()
     shop.run(THIRD)
     third = shop.snapshot()
+    other = Shop(spark, Path(shutil.copytree(kept, folder / "other")))
+    other.run(ORDER)
+    order = other.snapshot()
     tables = {table for table in shop.versions() if not table.startswith("ops.")}
-    return Undisturbed(shop, kept, first, second, third, tables, ledger(shop, THIRD))
+    return Undisturbed(shop, kept, first, second, third, order, tables, ledger(shop, THIRD))
 
 
 def settings(shop: Shop) -> Run:

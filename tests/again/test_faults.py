@@ -29,7 +29,6 @@ from tests.again.model import File
 from tests.again.scenarios import moment
 from tests.again.small import (
     ORDER,
-    SECOND,
     Undisturbed,
     gold,
     lay,
@@ -84,7 +83,7 @@ def test_a_disk_that_fills_up_during_a_run(
     spark: SparkSession, undisturbed: Undisturbed, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = undisturbed.copy(spark, disk / "shop")
-    lay(shop, SECOND)
+    lay(shop, ORDER)
     code, said = told(lambda: shop.run([]))
     assert code == 1
     assert "nearly full" in said
@@ -99,14 +98,14 @@ def test_a_disk_that_fills_up_during_a_run(
     assert unlike(gold(shop), only_gold(undisturbed.first)) == {}
     ballast.unlink()
     shop.run([])
-    assert unlike(shop.snapshot(), undisturbed.second) == {}
+    assert unlike(shop.snapshot(), undisturbed.order) == {}
 
 
 def test_a_warehouse_that_may_only_be_read(
     spark: SparkSession, undisturbed: Undisturbed, disk: Path
 ) -> None:
     shop = undisturbed.copy(spark, disk / "shop")
-    lay(shop, SECOND)
+    lay(shop, ORDER)
     before = shop.versions()
     words = ["mount", "-o", "remount,ro", str(disk)]
     remounted = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -156,13 +155,13 @@ def test_a_damaged_log_file_is_named(shop: Shop, undisturbed: Undisturbed, table
 def test_a_damaged_log_file_met_by_a_new_delivery(shop: Shop, undisturbed: Undisturbed) -> None:
     path = newest_commit(shop, "silver.orders")
     whole = cut_in_half(path)
-    code, said = told(lambda: shop.run(SECOND))
+    code, said = told(lambda: shop.run(ORDER))
     assert code == 1
     assert str(path) in said
     assert len(gold(shop)) == len(only_gold(undisturbed.first))
     path.write_bytes(whole)
     shop.run([])
-    assert unlike(shop.snapshot(), undisturbed.second) == {}
+    assert unlike(shop.snapshot(), undisturbed.order) == {}
 
 
 NAME = "shop_customers_w.csv"
@@ -226,8 +225,8 @@ def test_a_clock_that_jumps_back(
     late = File("shop_customers_a.csv", "main", "customers", older, older, rows, number=41)
     assert shop.run([late]).wrote
     assert unlike(shop.snapshot(), undisturbed.first) == {}
-    assert shop.run(SECOND).wrote
-    assert unlike(shop.snapshot(), undisturbed.second) == {}
+    assert shop.run(ORDER).wrote
+    assert unlike(shop.snapshot(), undisturbed.order) == {}
     runs = spark.read.format("delta").load(str(shop.warehouse / "ops" / "runs"))
     ids = [row["run_id"] for row in runs.select("run_id").collect()]
     assert len(ids) == len(set(ids)) == 3
@@ -275,11 +274,11 @@ def test_optimize_beside_a_run(shop: Shop, undisturbed: Undisturbed) -> None:
         beside = pool.submit(
             lambda: [maintenance.optimize(fork(shop.spark), run) for _ in range(3)]
         )
-        assert shop.run(SECOND).wrote
+        assert shop.run(ORDER).wrote
         assert all("gold.fact_orders" in done for done in beside.result())
-    assert unlike(shop.snapshot(), undisturbed.second) == {}
+    assert unlike(shop.snapshot(), undisturbed.order) == {}
     shop.run([])
-    assert unlike(shop.snapshot(), undisturbed.second) == {}
+    assert unlike(shop.snapshot(), undisturbed.order) == {}
 
 
 def sums(rows: list[Row]) -> dict[str, int]:
@@ -345,16 +344,16 @@ def test_a_reader_sees_a_table_before_or_after_a_run(shop: Shop, undisturbed: Un
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read)
         try:
-            shop.run(SECOND)
+            shop.run(ORDER)
         finally:
             done.set()
         seen = reading.result()
     for name in names:
-        old, new = Counter(undisturbed.first[name]), Counter(undisturbed.second[name])
-        assert old.total() != new.total()
+        old, new = Counter(undisturbed.first[name]), Counter(undisturbed.order[name])
+        assert old != new
         found = [rows for table, rows in seen if table == name]
         assert found[0] == old
         assert all(rows in (old, new) for rows in found)
         # Once the new rows were seen, the old ones never come back.
         assert found == sorted(found, key=lambda rows: rows == new)
-    assert unlike(only_gold(shop.snapshot()), only_gold(undisturbed.second)) == {}
+    assert unlike(only_gold(shop.snapshot()), only_gold(undisturbed.order)) == {}

@@ -1,7 +1,7 @@
 """Files that others made for other purposes, each one source file and no code.
 
 They are not part of the project; where they are not at hand, these tests are skipped.
-`LAKEHOUSE_PARTS` says in how many deliveries they are dealt out, 10 by default.
+`LAKEHOUSE_PARTS` says in how many deliveries they are dealt out, 3 by default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.pipeline.house import BUSINESS_DATE, House
 
 pytestmark = pytest.mark.skipif(not OTHERS.is_dir(), reason="the files of others are not here")
 
-PARTS = int(os.environ.get("LAKEHOUSE_PARTS", "10"))
+PARTS = int(os.environ.get("LAKEHOUSE_PARTS", "3"))
 FIRST_DAY = datetime(2026, 3, 1, 6, tzinfo=timezone.utc)
 CLOCK = ("first_seen", "last_seen", "tries")
 ENTITIES = ("patients", "doctors", "visits", "treatments")

@@ -422,11 +422,13 @@ def test_a_question_leaves_what_a_catalog_keeps(
     assert session.ran == ["CREATE VIEW `main`.gold.treatment_measures WITH METRICS LANGUAGE YAML"]
 
 
-def test_a_run_of_gold_says_once_why_metric_views_are_absent(
+def test_a_run_of_gold_in_a_catalog_says_once_why_metric_views_are_absent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settled = settings(tmp_path, ROOT / "conf")
     session = Session("4.1.0")
+    folders = run._Work(lambda: session, settings(tmp_path, ROOT / "conf"))  # type: ignore[arg-type, return-value]
+    assert folders.measure() == []
+    settled = config.settings("hospital", env="databricks")
     notes = run._Work(lambda: session, settled).measure()  # type: ignore[arg-type, return-value]
     why = "metric views need Spark 4.2 or Databricks, this is Spark 4.1.0"
     assert notes == [f"without gold.treatment_measures, gold.visit_measures: {why}"]

@@ -310,7 +310,7 @@ def test_what_moved_is_told_with_versions_and_rows(monkeypatch: pytest.MonkeyPat
             Commit(9, "MERGE", 0, {}, FOUR),
         ]
     }
-    monkeypatch.setattr(commits, "state", lambda spark, tables, table: states[table])
+    monkeypatch.setattr(commits, "state", lambda spark, tables, table: states.get(table))
     monkeypatch.setattr(commits, "since", lambda spark, tables, table, point: feeds.get(table))
     verdict, state, inputs = plan.verdict(None, None, STEP, run())
     assert (state, inputs) == (states[STEP.table], now)
@@ -339,6 +339,24 @@ def test_another_business_date_matters_only_to_what_is_dated() -> None:
         status(written(), dated, day="2025-07-01") == "stale: business date 2025-06-30 → 2025-07-01"
     )
     assert status(written(), day="2025-07-01") == "fresh: "
+
+
+@pytest.mark.parametrize(
+    ("quarantine", "status"),
+    [(Point(5, "q5"), "fresh"), (Point(6, "q6"), "stale"), (None, "stale")],
+)
+def test_a_quarantine_that_moved_alone_is_what_a_killed_run_left(
+    monkeypatch: pytest.MonkeyPatch, quarantine: Point | None, status: str
+) -> None:
+    """Rows that were taken up again have left it, and did not reach silver."""
+    states = {table: State(9, point, 0) for table, point in NOW.items()}
+    states[STEP.table] = written()
+    states[STEP.table].meta["held"] = [5, "q5"]
+    if quarantine:
+        states["quarantine.thing"] = State(9, quarantine, 0)
+    monkeypatch.setattr(commits, "state", lambda spark, tables, table: states.get(table))
+    verdict, _, _ = plan.verdict(None, None, STEP, run())
+    assert verdict.status == status
 
 
 # -- choosing --------------------------------------------------------------------------------------
