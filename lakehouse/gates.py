@@ -348,13 +348,16 @@ def before(spark: SparkSession | None, tables: Tables, run: Run) -> Before:
     return {key: known._replace(status=known.status or UNKNOWN) for key, known in found.items()}
 
 
-def remembered(results: Iterable[Result]) -> dict[str, Any]:
-    """What the commit of these results says, for `before` to read without a query."""
+def remembered(results: Iterable[Result], unwritten: Collection[str] = ()) -> dict[str, Any]:
+    """What the commit of these results says, for `before` to read without a query.
+
+    Values of tables that were not written after their checks were judged are not published.
+    """
     results = list(results)
-    stopped = {result.table for result in results if result.stops}
+    kept_back = {result.table for result in results if result.stops}.union(unwritten)
     return {
         "checks": [
-            [r.table, r.id, r.status, r.value, r.table not in stopped, r.basis] for r in results
+            [r.table, r.id, r.status, r.value, r.table not in kept_back, r.basis] for r in results
         ]
     }
 

@@ -6,23 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import ConfigError, StorageError
 
 
 @contextmanager
 def new(path: Path) -> Iterator[None]:
     """An empty file to be filled within the block; it is removed again when that fails.
 
-    Raises LakehouseError when a file is there already or cannot be written.
+    Raises ConfigError when a file is there already, StorageError when it cannot be written.
     """
     try:
         path.touch(mode=0o600, exist_ok=False)
     except FileExistsError as error:
-        raise LakehouseError(
+        raise ConfigError(
             f"{path} is there already, nothing was written: name another file with --out."
         ) from error
     except OSError as error:
-        raise LakehouseError(f"{path} cannot be written: {error.strerror}.") from error
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
     try:
         yield
     except BaseException:

@@ -265,7 +265,10 @@ class _Work:
             result.message,
         )
         rows += gates.rows_for_ops(result.run, result.checks)
-        said = {gates.TABLE: gates.remembered(result.checks)}
+        # Gold is judged before it is written; a disk that was full then has nothing of it.
+        ended = {outcome.table for outcome in result.outcomes}
+        unwritten = {c.table for c in result.checks if c.table.startswith("gold.")} - ended
+        said = {gates.TABLE: gates.remembered(result.checks, unwritten)}
 
         def append(table: str, schema: str, added: list[tuple[Any, ...]]) -> None:
             ledger.append(self.writer(), self.run, table, schema, added, said.get(table, {}))

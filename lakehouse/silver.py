@@ -156,6 +156,8 @@ class Build:
         then, now = before.held, commits.held(spark, tables, self.step.name)
         if then == now:
             return []
+        if "held" not in before.meta:
+            return None  # made before silver said it
         if now is None or (then and commits.since(spark, tables, table, then) is None):
             return None
         moved = changes.feed(spark, tables, table, then, now)
@@ -276,6 +278,11 @@ class Build:
             self.writer.apply(table, whole, quarantine.ROW, self.meta)
         return moves
 
+    def sees_held(self) -> None:
+        """From here on the commit of silver says which content of its quarantine it goes with."""
+        held = commits.held(self.writer.spark, self.writer.tables, self.step.name)
+        self.meta["held"] = [held.version, held.run_id] if held else None
+
     def _version(self, table: str) -> int:
         state = commits.state(self.writer.spark, self.writer.tables, table)
         return state.version if state else -1
@@ -284,8 +291,6 @@ class Build:
         """Write the silver rows that changed; a mark when none did."""
         table, exists = self.step.table, self.same_shape
         self.meta["seconds"] = round(time.monotonic() - self.started, 1)
-        held = commits.held(self.writer.spark, self.writer.tables, self.step.name)
-        self.meta["held"] = [held.version, held.run_id] if held else None
         self.meta["rows"] = self._rows_after(census)
         if exists and not census.changes:
             assert self.state is not None
@@ -343,6 +348,7 @@ def build(build: Build, ahead: DataFrame | None = None, retry: bool = False) -> 
     touched = None if ahead is not None else build.touched(retry)
     rows = ahead if ahead is not None else build.spoken(touched)
     if rows is None:
+        build.sees_held()
         if not build.same_shape:
             build.create(fates.empty(build.writer.spark, build.entity))
         else:
@@ -354,5 +360,6 @@ def build(build: Build, ahead: DataFrame | None = None, retry: bool = False) -> 
     drift = build.drift(census)
     build.guard(census, rows)
     moves = build.hold(rows, touched)
+    build.sees_held()
     build.write(rows, census)
     return Built(census, moves, drift)

@@ -208,7 +208,7 @@ def test_exported_rows_can_be_corrected_and_delivered_again(held: House, tmp_pat
     ]
 
     again = command(held, *words)
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "is there already" in again.output
 
     text = "\n".join([out.read_text("utf-8-sig").splitlines()[0], ",".join(rows[1].values()), ""])

@@ -295,3 +295,15 @@ def test_the_results_of_a_run_become_rows() -> None:
         "change": "new",
         "judged_at": None,
     }
+
+
+def test_a_value_is_published_when_its_table_was_written() -> None:
+    """A count of a table that no disk took is not the one to compare the next with."""
+    passed = [Result(f"gold.{name}", "many", "stop", gates.PASSED, "7", "") for name in "xy"]
+    stopped = Result("gold.z", "many", "stop", gates.FAILED, "7", "")
+    said = gates.remembered([*passed, stopped], unwritten={"gold.y"})["checks"]
+    assert {table: published for table, _, _, _, published, _ in said} == {
+        "gold.x": True,
+        "gold.y": False,
+        "gold.z": False,
+    }
