@@ -593,8 +593,9 @@ def checks_command(
         run = _settings(domain, None, warehouse, None, None, env)
         tables = Tables(run)
         spark = start(run.environment) if tables.catalog else None
-        known = gates.before(spark, tables, run)
-        found = gates.standing(known, domains.load(run.conf, domain), _chosen(layer))
+        loaded = domains.load(run.conf, domain)
+        known = gates.before(spark, tables, run, loaded.checked("gold"))
+        found = gates.standing(known, loaded, _chosen(layer))
         said["checks"] = found
         _shown(found, "No check is declared.")
         gates.stop_if_standing(found)

@@ -573,6 +573,10 @@ class Domain(Declared):
         """`bronze.<name>` of one source's file kind."""
         return f"bronze.{self.bronze_name(source, entity)}"
 
+    def checked(self, layer: str) -> list[str]:
+        """The tables of a layer that have checks."""
+        return [table for table in self.checks if table.partition(".")[0] == layer]
+
     def columns_of(self, table: str) -> dict[str, str] | None:
         """Columns and types of `<layer>.<table>` in silver, codes or gold; None when unknown."""
         layer, _, name = table.partition(".")

@@ -327,24 +327,39 @@ def _change(before: Before, result: Result) -> str:
     return RESOLVED if result.status == PASSED and failed_before else ""
 
 
-def before(spark: SparkSession | None, tables: Tables, run: Run) -> Before:
+def before(
+    spark: SparkSession | None, tables: Tables, run: Run, judged_first: Iterable[str] = ()
+) -> Before:
     """What is known of each check before this run.
 
     Told by the commits of the table of results. A value is published when no check stopped its
     table in that run. Otherwise running twice would open a gate: the count that was refused would
-    be the one to compare the next with.
+    be the one to compare the next with. A run that was killed has recorded no results; of tables
+    that are judged before they are written, their own commits say them too.
     """
     found: Before = {}
+    runs, said_at = {run.run_id}, dict[tuple[str, str], int]()
     for commit in commits.log(spark, tables, TABLE):
         if commit.meta.get("run_id") == run.run_id:
             continue
+        runs.add(commit.meta.get("run_id", ""))
         for table, check, status, value, published, basis in commit.meta.get("checks", []):
+            said_at.setdefault((table, check), commit.timestamp)
             newer = found.get((table, check), Known("", "", basis))
             found[table, check] = Known(
                 newer.status or (status if status != UNKNOWN else ""),
                 newer.value or (value if published else ""),
                 newer.basis,
             )
+    for table in judged_first:
+        state = commits.state(spark, tables, table)
+        if state is None or state.meta.get("run_id") in runs:
+            continue
+        for _, check, status, value, _, basis in state.meta.get("checks", []):
+            known = found.get((table, check), NEVER)
+            # A later run that stopped this table has made no commit of it: its words count.
+            later = state.written_at > said_at.get((table, check), 0)
+            found[table, check] = Known(status if later else known.status, value, basis)
     return {key: known._replace(status=known.status or UNKNOWN) for key, known in found.items()}
 
 

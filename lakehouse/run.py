@@ -375,7 +375,8 @@ class _Work:
         if checks := self.domain.checks.get(step.table):
             wanted = gates.measured(checks, self.domain, self.run.business_date)
             rows, measured = build.measured(rows, wanted)
-            self._judge(step.table, build.whole(rows), measured)
+            judged = self._judge(step.table, build.whole(rows), measured)
+            build.meta |= gates.remembered(judged)
         build.write(rows)
         after = commits.state(self.logs, self.tables, step.table)
         assert after is not None
@@ -406,7 +407,7 @@ class _Work:
 
     def _judge(
         self, table: str, rows: DataFrame, measured: gates.Measured | None, basis: str = ""
-    ) -> None:
+    ) -> list[gates.Result]:
         spark = self.writer().spark
         results = gates.judge(
             spark,
@@ -423,12 +424,15 @@ class _Work:
         with self._lock:
             self.checks += results
         gates.stop_if_any(results)
+        return results
 
     def _known(self) -> gates.Before:
         """What each check said in earlier runs, read once."""
         with self._lock:
             if self._before is None:
-                self._before = gates.before(self.logs, self.tables, self.run)
+                self._before = gates.before(
+                    self.logs, self.tables, self.run, self.domain.checked("gold")
+                )
             return self._before
 
     def _newest(self, table: str) -> date | None:

@@ -339,6 +339,32 @@ def test_checks_end_with_4_while_one_that_stops_has_failed(tmp_path: Path) -> No
     assert command(*words, "--layer", "gold").exit_code == 0
 
 
+def test_what_a_killed_run_judged_is_told_by_the_table_that_it_wrote(tmp_path: Path) -> None:
+    """It was killed after the commit of gold and before it recorded its results."""
+    table, words = "gold.fact_treatments", ("checks", "hospital", "--warehouse", str(tmp_path))
+    log = tmp_path / "gold" / "fact_treatments" / "_delta_log"
+
+    def wrote(version: int, status: str) -> None:
+        checks = [[table, "cost_agrees", status, "1", True, ""]]
+        meta = json.dumps({"lakehouse": 1, "run_id": f"k{version}", "inputs": {}, "checks": checks})
+        info = {"operation": "MERGE", "timestamp": version, "userMetadata": meta}
+        path = log / f"{version:020}.json"
+        path.write_text(json.dumps({"commitInfo": info}), encoding="utf-8")
+
+    def told() -> str:
+        checks = json.loads(command(*words, "--json").stdout)["checks"]
+        (found,) = (c for c in checks if (c["table"], c["check"]) == (table, "cost_agrees"))
+        return str(found["status"])
+
+    judged(tmp_path, visit_filled="passed")
+    log.mkdir(parents=True)
+    assert told() == "unknown"
+    wrote(1, "failed")
+    assert told() == "failed"
+    wrote(2, "passed")
+    assert told() == "passed"
+
+
 # -- a domain that is not there -------------------------------------------------------------------
 
 
