@@ -73,12 +73,16 @@ class Tables:
                 if not spark.catalog.databaseExists(self.name(layer)):
                     spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
             return
+        known = set()
         for layer in LAYERS:
             self._register_schema(spark, layer)
+            rows = spark.sql(f"SHOW TABLES IN {layer}").collect()
+            known |= {f"{layer}.{row.tableName}" for row in rows}
         for table in self.stored():
-            spark.sql(
-                f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION '{self.uri(table)}'"
-            )
+            if table not in known:
+                spark.sql(
+                    f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION '{self.uri(table)}'"
+                )
 
     def _register_schema(self, spark: SparkSession, layer: str) -> None:
         """Names are the process's: one that looked at another warehouse before lets go of it.
