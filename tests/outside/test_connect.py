@@ -16,6 +16,9 @@ from tests.conftest import ROOT
 from tests.outside import two_deliveries
 from tests.pipeline.house import House
 
+# Two cold processes with a server each: minutes that the tests of every day do not have.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
