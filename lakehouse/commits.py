@@ -54,6 +54,11 @@ class Point:
     def __str__(self) -> str:
         return str(self.version)
 
+    @property
+    def said(self) -> list[int | str]:
+        """The point as a commit says it."""
+        return [self.version, self.run_id]
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -136,12 +141,12 @@ class State:
 
     def kept(self, **more: Any) -> dict[str, Any]:
         """What a commit that changes no row says, so that the content stays known."""
-        return {**more, "content": [self.content.version, self.content.run_id]}
+        return {**more, "content": self.content.said}
 
 
 def metadata(run_id: str, definition: str, inputs: dict[str, Point], **more: Any) -> dict[str, Any]:
     """What a commit of ours says: run, definition hash, content of each input."""
-    points = {table: [point.version, point.run_id] for table, point in inputs.items()}
+    points = {table: point.said for table, point in inputs.items()}
     return {MARK: 1, "run_id": run_id, "definition": definition, "inputs": points, **more}
 
 

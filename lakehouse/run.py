@@ -266,8 +266,8 @@ class _Work:
         )
         rows += gates.rows_for_ops(result.run, result.checks)
         # Gold is judged before it is written; a disk that was full then has nothing of it.
-        ended = {outcome.table for outcome in result.outcomes}
-        unwritten = {c.table for c in result.checks if c.table.startswith("gold.")} - ended
+        written = {outcome.table for outcome in result.outcomes}
+        unwritten = set(self.domain.checked("gold")) - written
         said = {gates.TABLE: gates.remembered(result.checks, unwritten)}
 
         def append(table: str, schema: str, added: list[tuple[Any, ...]]) -> None:
@@ -489,7 +489,7 @@ def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:
 def _checked(steps: dict[str, Step], domain: Domain) -> list[str]:
     """The silver tables whose checks a run has to see: all of them before any gold table."""
     gold = any(step.layer == "gold" for step in steps.values())
-    return [t for t in domain.checks if t.startswith("silver.") and (gold or t in steps)]
+    return [table for table in domain.checked("silver") if gold or table in steps]
 
 
 def _needs(step: Step) -> list[str]:

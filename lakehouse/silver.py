@@ -281,7 +281,7 @@ class Build:
     def sees_held(self) -> None:
         """From here on the commit of silver says which content of its quarantine it goes with."""
         held = commits.held(self.writer.spark, self.writer.tables, self.step.name)
-        self.meta["held"] = [held.version, held.run_id] if held else None
+        self.meta["held"] = held.said if held else None
 
     def _version(self, table: str) -> int:
         state = commits.state(self.writer.spark, self.writer.tables, table)

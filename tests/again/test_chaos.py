@@ -49,11 +49,11 @@ def test_undisturbed_it_is_what_the_model_says(undisturbed: Undisturbed) -> None
 def test_killed_at_every_commit_boundary(
     spark: SparkSession, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    begun = not THOROUGH
-    shop = undisturbed.copy(spark, tmp_path / "shop") if begun else Shop(spark, tmp_path / "shop")
+    folder = tmp_path / "shop"
+    shop = Shop(spark, folder) if THOROUGH else undisturbed.copy(spark, folder)
     places: set[Place] = set()
     died: list[Place] = []
-    for files in (SECOND,) if begun else (FIRST, SECOND):
+    for files in (FIRST, SECOND) if THOROUGH else (SECOND,):
         for place in kills.chain(shop, files, places, THOROUGH):
             died.append(place)
             gold(shop)  # whatever there is can be read
