@@ -22,7 +22,7 @@ from lakehouse import config, session
 from tests.again import kills
 from tests.again.house import Shop, conf_folder
 from tests.again.kills import Kill, Moment
-from tests.again.small import FIRST, SECOND, Undisturbed, undisturbed, unlike
+from tests.again.small import FIRST, SECOND, Undisturbed, ledger, undisturbed, unlike
 
 PER_DELIVERY = 5
 
@@ -58,6 +58,7 @@ class Storm:
             assert not left, f"not cleared away: {left}"
         found = unlike(shop.snapshot(), self.expected.second)
         assert not found, f"{folder}: {found}"
+        assert ledger(shop) == self.expected.ledgers[0], f"{folder}: the ops tables differ"
 
 
 def told(number: int, turn: int, delivery: str, kill: Kill) -> str:

@@ -397,16 +397,13 @@ def settled(known: Before, checks: TableChecks, basis: str) -> bool:
     )
 
 
-def rows_for_ops(
-    run: Run, results: Iterable[Result]
-) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
-    """What a run adds to the table of results: (table, schema, rows); nothing without results."""
+def rows_for_ops(run: Run, results: Iterable[Result]) -> list[tuple[Any, ...]]:
+    """What a run adds to the table of results."""
     now = datetime.now(timezone.utc)
-    rows = [
+    return [
         (run.run_id, r.table, r.id, r.severity, r.status, r.value, r.expected, r.change, now)
         for r in results
     ]
-    return [(TABLE, SCHEMA, rows)] if rows else []
 
 
 def standing(known: Before, domain: Domain, layers: Collection[str]) -> list[dict[str, object]]:

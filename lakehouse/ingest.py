@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,17 +144,9 @@ def load(
     """
     started = time.monotonic()
     rows = read(writer.spark, deliveries, run_id, writer.tables.aside(table, run_id))
-    said = [
-        {
-            "file": d.file,
-            "file_hash": d.file_hash,
-            "rows": d.rows,
-            "delivered_at": d.delivered_at.isoformat(),
-            "modified_at": d.modified_at.isoformat(),
-        }
-        for d in deliveries
-    ]
-    meta = commits.metadata(run_id, definition, {}, files=said)
+    drift = [astuple(event) for delivery in deliveries for event in delivery.drift]
+    said = {"files": [delivery.said for delivery in deliveries], "drift": drift}
+    meta = commits.metadata(run_id, definition, {}, **said)
     meta["seconds"] = round(time.monotonic() - started, 1)
     before = commits.state(writer.spark, writer.tables, table)
     if before is not None:

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from fnmatch import fnmatch
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lakehouse import csvfile
 from lakehouse.contracts import Domain, Entity, Mapping, Source, SourceFile, snake
@@ -54,6 +54,21 @@ class Delivery:
     def warnings(self) -> tuple[str, ...]:
         """What a person is told of the file: its drift, except what is kept in silence."""
         return told(self.file, self.drift)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The file as the commit that loads it tells of it."""
+        return {
+            "file": self.file,
+            "file_hash": self.file_hash,
+            "rows": self.rows,
+            "delivered_at": self.delivered_at.isoformat(),
+            "modified_at": self.modified_at.isoformat(),
+            "source": self.source,
+            "encoding": self.layout.encoding,
+            "delimiter": self.layout.delimiter,
+            "warnings": self.warnings,
+        }
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,9 @@ ROWS = (
     + ", ".join(f"{fate} BIGINT" for fate in FATES)
     + ", reasons ARRAY<STRUCT<reason STRING, held BIGINT, warned BIGINT>>"
 )
+SCHEMAS = {"ops.files": FILES, "ops.row_ledger": ROWS, "ops.drift": DRIFT, "ops.runs": RUNS}
+# Written when all others are: a run that it names has recorded everything.
+LAST = "ops.runs"
 
 
 @dataclass
@@ -116,27 +119,31 @@ def rows(
     seconds: float,
     error: str = "",
     message: str = "",
-) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
-    """What a run adds to each ops table: (table, schema, rows); nothing when it did nothing.
+) -> dict[str, list[tuple[Any, ...]]]:
+    """What a run adds to each ops table; nothing when it did nothing.
 
     `error` is the kind of error that ended the run, `message` its words where they are ours.
     """
     written = [outcome for outcome in outcomes if outcome.status != "fresh"]
     if not written and not error:
-        return []
-    files = [_file_row(run, outcome, d) for outcome in outcomes for d in outcome.deliveries]
-    counts = [row for outcome in outcomes if outcome.census for row in _ledger_rows(run, outcome)]
+        return {table: [] for table in SCHEMAS}
+    files = [
+        file_row(run.run_id, outcome.table, delivery.said)
+        for outcome in outcomes
+        for delivery in outcome.deliveries
+    ]
+    counts = [
+        (run.run_id, outcome.table, *line)
+        for outcome in outcomes
+        if outcome.census
+        for line in _lines(outcome.census)
+    ]
+    events = [(run.run_id, *astuple(event)) for event in drift(outcomes, found)]
     ended = datetime.now(timezone.utc)
     counted = (len(written), len(files), error, [_table_row(outcome) for outcome in written])
     how = (run.environment.environment, message, found.refused)
     one = (run.run_id, run.domain, run.business_date, ended, seconds, *counted, *how)
-    tables = [
-        ("ops.files", FILES, files),
-        ("ops.row_ledger", ROWS, counts),
-        ("ops.drift", DRIFT, [_drift_row(run, event) for event in drift(outcomes, found)]),
-        ("ops.runs", RUNS, [one]),
-    ]
-    return [table for table in tables if table[2]]
+    return {"ops.files": files, "ops.row_ledger": counts, "ops.drift": events, LAST: [one]}
 
 
 def drift(outcomes: Iterable[Outcome], found: Found) -> list[DriftEvent]:
@@ -151,10 +158,6 @@ def drift(outcomes: Iterable[Outcome], found: Found) -> list[DriftEvent]:
 def _table_row(outcome: Outcome) -> dict[str, Any]:
     names = ("table", "status", "reason", "written", "removed", "healed", "seconds")
     return {name: getattr(outcome, name) for name in names}
-
-
-def _drift_row(run: Run, e: DriftEvent) -> tuple[Any, ...]:
-    return (run.run_id, e.kind, e.file, e.source, e.entity, e.column, e.action)
 
 
 def append(
@@ -175,21 +178,29 @@ def append(
         writer.create(table, added, meta, change_feed=False)
 
 
-def _file_row(run: Run, outcome: Outcome, d: Delivery) -> tuple[Any, ...]:
-    place = (run.run_id, outcome.table, d.source, d.file, d.file_hash, d.rows, d.delivered_at)
-    return (*place, d.layout.encoding, d.layout.delimiter, list(d.warnings))
+def said(census: Census, drift: Iterable[DriftEvent]) -> dict[str, Any]:
+    """What the commit of a silver table tells of its rows, should its run not live to record it."""
+    return {"fates": _lines(census), "drift": [astuple(event) for event in drift]}
 
 
-def _ledger_rows(run: Run, outcome: Outcome) -> list[tuple[Any, ...]]:
-    assert outcome.census is not None
-    reasons = _reasons(outcome.census)
+def file_row(run_id: str, table: str, said: dict[str, Any]) -> tuple[Any, ...]:
+    """A row of ops.files, from what the commit says of the file."""
+    names = ("source", "file", "file_hash", "rows")
+    delivered_at = datetime.fromisoformat(said["delivered_at"])
+    how = (said["encoding"], said["delimiter"], list(said["warnings"]))
+    return (run_id, table, *[said[name] for name in names], delivered_at, *how)
+
+
+def _lines(census: Census) -> list[tuple[Any, ...]]:
+    """The rows of ops.row_ledger, one per file, without run and table."""
+    reasons = _reasons(census)
     return [
         (
-            *(run.run_id, outcome.table, *origin, sum(counts.values())),
+            *(*origin, sum(counts.values())),
             *[counts.get(fate, 0) for fate in FATES],
             reasons.get(origin[2], []),
         )
-        for origin, counts in sorted(outcome.census.fates.items())
+        for origin, counts in sorted(census.fates.items())
     ]
 
 

@@ -24,6 +24,7 @@ from lakehouse import (
     measures,
     plan,
     silver,
+    unrecorded,
 )
 from lakehouse import domain as domains
 from lakehouse.config import Run
@@ -123,12 +124,14 @@ class _Work:
         self.opened = opened
         self.run = run
         self.domain = domains.load(run.conf, run.domain)
-        self.steps = plan.chosen(plan.steps(self.domain), run.only, layers)
+        self.every = plan.steps(self.domain)
+        self.steps = plan.chosen(self.every, run.only, layers)
         self.retry = retry
         self.tables = Tables(run)
         self.local = threading.local()
         self.ahead: dict[str, DataFrame] = {}
         self.checks: list[gates.Result] = []
+        self.left: unrecorded.Left = {}
         self._before: gates.Before | None = None
         self.comments = dictionary.comments(self.domain)
         self._lock = threading.Lock()
@@ -169,7 +172,7 @@ class _Work:
         return self.domain.bronze_table(delivery.source, delivery.entity)
 
     def idle(self, found: Found) -> bool:
-        """Whether nothing at all is due."""
+        """Whether nothing at all is due, nor left to record by a run that was killed."""
         # All logs are read first: one that is damaged is told before anything is opened.
         due = [
             table
@@ -177,7 +180,9 @@ class _Work:
             if step.layer != "bronze" and self._due(step)
         ]
         due += [table for table in _checked(self.steps, self.domain) if not self._settled(table)]
-        return not (due or self.retry or any(delivery.rows for delivery in found.deliveries))
+        self.left = unrecorded.find(self.logs, self.tables, self.every)
+        arrived = any(delivery.rows for delivery in found.deliveries)
+        return not (due or arrived or self.retry or self.left)
 
     def _due(self, step: Step) -> bool:
         verdict, _, _ = plan.verdict(self.logs, self.tables, step, self.run)
@@ -255,7 +260,7 @@ class _Work:
         return [f"without {', '.join(names)}: {reason}" for reason, names in absent.items()]
 
     def record(self, result: Result) -> None:
-        """Append the run to the ops tables, side by side."""
+        """Append the run to the ops tables, with those that could not; ops.runs says it is done."""
         rows = ledger.rows(
             result.run,
             result.outcomes,
@@ -264,17 +269,26 @@ class _Work:
             result.error,
             result.message,
         )
-        rows += gates.rows_for_ops(result.run, result.checks)
+        for table, more in unrecorded.rows(
+            self.logs, self.tables, self.run.domain, self.left
+        ).items():
+            rows[table] += more
+        rows[gates.TABLE] = gates.rows_for_ops(result.run, result.checks)
         # Gold is judged before it is written; a disk that was full then has nothing of it.
         written = {outcome.table for outcome in result.outcomes}
         unwritten = set(self.domain.checked("gold")) - written
-        said = {gates.TABLE: gates.remembered(result.checks, unwritten)}
+        also: dict[str, dict[str, Any]] = {table: {"also": list(self.left)} for table in rows}
+        also[gates.TABLE] = gates.remembered(result.checks, unwritten)
+        schemas = {**ledger.SCHEMAS, gates.TABLE: gates.SCHEMA}
 
-        def append(table: str, schema: str, added: list[tuple[Any, ...]]) -> None:
-            ledger.append(self.writer(), self.run, table, schema, added, said.get(table, {}))
+        def append(table: str) -> None:
+            if rows[table]:
+                schema = schemas[table]
+                ledger.append(self.writer(), self.run, table, schema, rows[table], also[table])
 
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
-            list(pool.map(lambda row: append(*row), rows))
+            list(pool.map(append, [table for table in rows if table != ledger.LAST]))
+        append(ledger.LAST)
 
     def build(self, result: Result, watch: Watch, outcomes: dict[str, Outcome]) -> None:
         """Every step in dependency order, as many at once as the environment allows."""

@@ -17,7 +17,7 @@ from lakehouse.config import Run
 from lakehouse.engines import Spark
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lazy import SparkSession
-from lakehouse.session import start
+from lakehouse.session import running, start
 from lakehouse.tables import Tables
 
 HERE = ("127.0.0.1", "localhost", "::1")
@@ -44,7 +44,7 @@ def serve(
             "its platform has an SQL endpoint of its own."
         )
     _check_free(host, port)
-    if SparkSession.getActiveSession() is not None:
+    if running():
         raise ConfigError("A Spark session is open in this process: serve from one of its own.")
     # The variables win over every setting of Hive, and without a host it would bind to all.
     os.environ["HIVE_SERVER2_THRIFT_BIND_HOST"] = host

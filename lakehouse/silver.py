@@ -361,5 +361,6 @@ def build(build: Build, ahead: DataFrame | None = None, retry: bool = False) -> 
     build.guard(census, rows)
     moves = build.hold(rows, touched)
     build.sees_held()
+    build.meta |= ledger.said(census, drift)
     build.write(rows, census)
     return Built(census, moves, drift)

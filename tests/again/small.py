@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from lakehouse import config
 from lakehouse.config import Run
@@ -157,6 +155,9 @@ ORDER = [
 ]
 
 
+Lines = Counter[tuple[str, str]]
+
+
 @dataclass
 class Undisturbed:
     """The shop after each delivery of a lakehouse to which nothing ever happened."""
@@ -168,7 +169,7 @@ class Undisturbed:
     third: Snapshot
     order: Snapshot  # the first delivery, and ORDER alone after it
     tables: set[str]
-    ledger: Counter[tuple[Any, ...]]
+    ledgers: list[Lines]  # after the second delivery, and after the third
 
     def copy(self, spark: SparkSession, folder: Path) -> Shop:
         """A shop of its own in which the first delivery was loaded."""
@@ -183,14 +184,14 @@ def undisturbed(spark: SparkSession, folder: Path) -> Undisturbed:
     first = shop.snapshot()
     shutil.copytree(shop.folder, kept)
     shop.run(SECOND)
-    second = shop.snapshot()
+    second, lines = shop.snapshot(), ledger(shop)
     shop.run(THIRD)
     third = shop.snapshot()
     other = Shop(spark, Path(shutil.copytree(kept, folder / "other")))
     other.run(ORDER)
     order = other.snapshot()
     tables = {table for table in shop.versions() if not table.startswith("ops.")}
-    return Undisturbed(shop, kept, first, second, third, order, tables, ledger(shop, THIRD))
+    return Undisturbed(shop, kept, first, second, third, order, tables, [lines, ledger(shop)])
 
 
 def settings(shop: Shop) -> Run:
@@ -241,10 +242,12 @@ def only_gold(snapshot: Snapshot) -> Snapshot:
     return {table: rows for table, rows in snapshot.items() if table.startswith("gold.")}
 
 
-def ledger(shop: Shop, files: Iterable[File]) -> Counter[tuple[Any, ...]]:
-    """What the row ledger says of these files; every line of the whole ledger must balance."""
-    lines = shop.spark.read.format("delta").load(str(shop.warehouse / "ops" / "row_ledger"))
-    for line in lines.collect():
-        assert line["rows"] == sum(line[fate] for fate in FATES), line
-    mine = lines.where(F.col("file").isin(*[file.name for file in files])).drop("run_id", "reasons")
-    return Counter(tuple(line) for line in mine.collect())
+def ledger(shop: Shop) -> Lines:
+    """What the ops tables say of files and rows, whichever run did it; every line must balance."""
+    found: Lines = Counter()
+    for name in ("files", "row_ledger"):
+        lines = shop.spark.read.format("delta").load(str(shop.warehouse / "ops" / name))
+        found += Counter((name, str(line.asDict())) for line in lines.drop("run_id").collect())
+        for line in lines.collect() if name == "row_ledger" else ():
+            assert line["rows"] == sum(line[fate] for fate in FATES), line
+    return found

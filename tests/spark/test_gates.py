@@ -370,8 +370,8 @@ def empty(spark: SparkSession, tmp_path: Path) -> Writer:
 
 
 def remember(ours: Writer, run_id: str, *results: Result) -> None:
-    for table, schema, rows in gates.rows_for_ops(run(run_id), results):
-        ledger.append(ours, run(run_id), table, schema, rows, gates.remembered(results))
+    one, rows = run(run_id), gates.rows_for_ops(run(run_id), results)
+    ledger.append(ours, one, gates.TABLE, gates.SCHEMA, rows, gates.remembered(results))
 
 
 def run(run_id: str) -> Run:

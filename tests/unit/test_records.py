@@ -163,7 +163,10 @@ def test_the_last_commit_of_the_run_counts(run: Run) -> None:
 def left(run: Run, outcome: Outcome, **more: Any) -> dict[str, list[dict[str, Any]]]:
     """The rows that a run adds to each ops table, by column."""
     found = ledger.rows(run, [outcome], Found(refused=["bad.csv is not text"]), 1.5, **more)
-    return {table: [named(schema, values) for values in rows] for table, schema, rows in found}
+    return {
+        table: [named(ledger.SCHEMAS[table], values) for values in rows]
+        for table, rows in found.items()
+    }
 
 
 def named(schema: str, values: tuple[Any, ...]) -> dict[str, Any]:

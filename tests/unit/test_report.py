@@ -524,6 +524,7 @@ def test_nothing_is_even_looked_for_when_no_session_was_opened(
         arguments[-1].outcomes = [Outcome("gold.x", "fresh")]
 
     monkeypatch.setattr(cli, "execute", execute)
+    monkeypatch.setattr(cli, "running", lambda: False)
     assert ran_by_command("--warehouse", run.warehouse).exit_code == 0
     assert stored == []
 

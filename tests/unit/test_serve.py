@@ -59,6 +59,7 @@ class Jvm:
 @pytest.fixture
 def jvm(monkeypatch: pytest.MonkeyPatch) -> Jvm:
     one = Jvm()
+    monkeypatch.setattr(serve, "running", lambda: False)
     monkeypatch.setattr(serve, "start", lambda environment: one.session())
     monkeypatch.setattr(serve, "Spark", lambda spark, tables: one)
     monkeypatch.setattr(serve.measures, "create", one.measures)
