@@ -12,7 +12,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING
 
-from lakehouse import commits
+from lakehouse import commits, scan
 from lakehouse.commits import Point, State
 from lakehouse.conform import WARNINGS
 from lakehouse.contracts import Domain, Entity, GoldTable
@@ -121,17 +121,13 @@ def feed(
 
     A table that was not there before gives all its rows.
     """
-    name = tables.name(table)
     if before is None:
-        return spark.table(name).withColumns(
+        return scan.frame(spark, tables, table).withColumns(
             {"_change_type": F.lit("insert"), "_commit_version": F.lit(now.version).cast("bigint")}
         )
-    return (
-        spark.read.option("readChangeFeed", "true")
-        .option("startingVersion", before.version + 1)
-        .option("endingVersion", now.version)
-        .table(name)
-    )
+    reader = spark.read.option("readChangeFeed", "true")
+    reader = reader.option("startingVersion", before.version + 1)
+    return scan.named(reader.option("endingVersion", now.version), tables, table)
 
 
 def touched_by_parents(
@@ -174,7 +170,8 @@ def _changed_parents(
     looked_at = F.to_json(F.struct(F.lit(1), *sorted(used(entity, parent.entity.entity))))
     alive = _unbalanced(rows.where(holds), key, looked_at)
     # Of a key that does not hold now it matters whether it ever did: deleted is no orphan.
-    now = spark.table(tables.name(parent.table)).where(holds).select(key.alias("parent"))
+    there = scan.frame(spark, tables, parent.table)
+    now = there.where(holds).select(key.alias("parent"))
     ended = _unbalanced(rows.where(f"NOT ({holds})"), key, F.lit(""))
     return alive.union(ended.join(now, "parent", "left_anti"))
 
@@ -229,7 +226,7 @@ def touched_star(
             return None
         changed = feed(spark, tables, name, before, now).select(F.col(theirs).alias("_changed"))
         if pointer != key:
-            rows = spark.table(tables.name(f"silver.{main.entity}"))
+            rows = scan.frame(spark, tables, f"silver.{main.entity}")
             near = F.broadcast(changed.distinct())
             changed = rows.join(near, F.col(pointer) == F.col("_changed"), "left_semi")
             changed = changed.select(F.col(key).alias("_changed"))

@@ -37,6 +37,16 @@ MAINTENANCE = {
     "REORG",
     "COMPUTE STATS",
 }
+# delta-rs has names of its own: for a table that is replaced, and for what was counted.
+REPLACE = "CREATE OR REPLACE TABLE AS SELECT"
+COUNTED = {
+    "num_added_rows": "numOutputRows",
+    "num_added_files": "numFiles",
+    "num_target_rows_inserted": "numTargetRowsInserted",
+    "num_target_rows_updated": "numTargetRowsUpdated",
+    "num_target_rows_deleted": "numTargetRowsDeleted",
+    "num_target_files_added": "numTargetFilesAdded",
+}
 # Operations of ours whose rows the change feed, or bronze's own columns, can tell apart.
 GROWING = {"WRITE", STATEMENT}
 
@@ -258,12 +268,16 @@ def _from_history(spark: SparkSession | None, tables: Tables, table: str) -> Ite
 
 def _commit(version: int, timestamp: int, info: dict[str, Any]) -> Commit:
     operation = info.get("operation", "")
+    if (info.get("operationParameters") or {}).get("mode") == "Overwrite":
+        operation = REPLACE
+    counted = info.get("operationMetrics") or {}
+    metrics = {COUNTED.get(name, name): value for name, value in counted.items()}
     meta, said = _ours(info.get("userMetadata")), {}
     if operation == SETTING and not meta:
         said = _ours(_properties(info).get(SAID))
     if "content" in said:
         meta, said = said, {}
-    return Commit(version, operation, timestamp, meta, info.get("operationMetrics") or {}, said)
+    return Commit(version, operation, timestamp, meta, metrics, said)
 
 
 def _properties(info: dict[str, Any]) -> dict[str, Any]:

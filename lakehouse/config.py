@@ -27,7 +27,7 @@ class Environment(Declared):
     `bring_delta` puts the Delta JARs of the installed delta-spark on the class path, where the
     platform does not have them; without it and without `spark` the platform starts Spark. A table
     of at most `small` rows is made from all of its inputs' rows: that costs less than to find out
-    which of them changed.
+    which of them changed. `quick` holds settings for a run over at most so many rows of files.
     """
 
     environment: str
@@ -39,6 +39,7 @@ class Environment(Declared):
     session: dict[str, str] = {}
     threads: int = Field(2, ge=1)
     small: int = Field(20_000, ge=0)
+    quick: dict[str, str] = {}
     bring_delta: bool = False
 
 

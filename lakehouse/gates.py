@@ -16,7 +16,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lakehouse import commits
+from lakehouse import commits, scan
 from lakehouse.config import Run
 from lakehouse.conform import at
 from lakehouse.contracts import AcceptedValues, Check, Domain, TableChecks
@@ -93,7 +93,7 @@ class _Seen:
         """The rows of another table that hold today, or None when it does not exist."""
         if not self.tables.exists(self.spark, table):
             return None
-        return self.spark.table(self.tables.name(table)).where(_live(self.domain, table))
+        return scan.frame(self.spark, self.tables, table).where(_live(self.domain, table))
 
 
 Verdict = tuple[str, str, str]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import changes, commits
+from lakehouse import changes, commits, scan
 from lakehouse.commits import Commit, Point, State
 from lakehouse.config import Run
 from lakehouse.contracts import CodeSet, Domain, Entity, GoldTable
@@ -16,8 +16,7 @@ from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
 from lakehouse.lazy import F, spark_errors
 from lakehouse.plan import Step, Verdict
-from lakehouse.session import frame
-from lakehouse.sqltext import renamed
+from lakehouse.session import values
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -34,7 +33,7 @@ def query(writer: Writer, table: GoldTable) -> DataFrame:
     Raises ConfigError, with file and line, when the SQL does not fit the tables it reads.
     """
     try:
-        rows = writer.spark.sql(_placed(writer, table))
+        rows = writer.spark.sql(scan.placed(writer.spark, writer.tables, table.sql, table.reads))
     except (spark_errors.AnalysisException, spark_errors.ParseException) as error:
         raise ConfigError(f"{shown(table.path)}{_line(error)}: {_first(error)}") from error
     given = {field.name: field.dataType.simpleString() for field in rows.schema.fields}
@@ -46,13 +45,6 @@ def query(writer: Writer, table: GoldTable) -> DataFrame:
     if wrong:
         raise ConfigError(f"{shown(table.path)}: {'; '.join(wrong)}")
     return rows
-
-
-def _placed(writer: Writer, table: GoldTable) -> str:
-    """The SQL with table names as this environment calls them; lines stay where they were."""
-    if writer.tables.catalog is None:
-        return table.sql
-    return renamed(table.sql, {name: writer.tables.name(name) for name in table.reads})
 
 
 def _line(error: spark_errors.AnalysisException | spark_errors.ParseException) -> str:
@@ -108,7 +100,7 @@ class Build:
         return self.writer.put_aside(found, self.name, self.run.run_id)
 
     def _stored(self) -> DataFrame:
-        return self.writer.spark.table(self.writer.tables.name(self.name))
+        return scan.frame(self.writer.spark, self.writer.tables, self.name)
 
     def _touched(self) -> DataFrame | None:
         """Keys of a star table's rows that its inputs' change feeds have touched; None for all."""
@@ -139,14 +131,14 @@ class Build:
         self, rows: DataFrame, aggregates: list[Column]
     ) -> tuple[DataFrame, dict[str, Any]]:
         """The rows put aside, with what was measured on the way; nothing of rows kept by key."""
-        if self.touched is not None or not aggregates:
+        if self.touched is not None:
             return rows, {}
         from pyspark.sql import Observation
 
         seen = Observation("checks")
-        name = f"whole.{self.name}"
-        rows = self.writer.put_aside(rows.observe(seen, *aggregates), name, self.run.run_id)
-        return rows, dict(seen.get)
+        watched = rows.observe(seen, *aggregates) if aggregates else rows
+        rows = self.writer.put_aside(watched, f"whole.{self.name}", self.run.run_id)
+        return rows, dict(seen.get) if aggregates else {}
 
     def whole(self, rows: DataFrame) -> DataFrame:
         """The table's rows as they will be once `rows` are written."""
@@ -206,10 +198,10 @@ def wants_optimize(table: GoldTable, log: Iterable[Commit]) -> bool:
 
 def build_codes(writer: Writer, codes: CodeSet, meta: dict[str, Any]) -> None:
     """Write a code set as a table: `code`, `name`."""
-    rows = frame(writer.spark, list(codes.codes.items()), "code STRING, name STRING")
-    writer.create(f"codes.{codes.name}", rows.coalesce(1), meta)
+    rows = values(list(codes.codes.items()), "code STRING, name STRING")
+    writer.create(f"codes.{codes.name}", rows, meta)
 
 
 def _same_columns(writer: Writer, name: str, rows: DataFrame) -> bool:
-    kept = writer.spark.table(writer.tables.name(name)).schema
+    kept = scan.frame(writer.spark, writer.tables, name).schema
     return [(f.name, f.dataType) for f in kept] == [(f.name, f.dataType) for f in rows.schema]

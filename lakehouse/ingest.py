@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import commits, csvfile
+from lakehouse import commits, csvfile, scan
 from lakehouse.errors import BalanceError, ConcurrencyError, ConfigError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Delivery
@@ -58,7 +58,7 @@ def loaded(opened: Callable[[], SparkSession], tables: Tables, table: str) -> li
         return found
     spark = opened()
     place = ("_file", "_file_hash", "_delivered_at", "_modified_at")
-    rows = spark.table(tables.name(table)).groupBy(*place).count().collect()
+    rows = scan.frame(spark, tables, table).groupBy(*place).count().collect()
     return [
         LoadedFile(
             row["_file"],

@@ -15,7 +15,7 @@ from lakehouse.errors import BalanceError
 from lakehouse.extracts import LoadedFile
 from lakehouse.fates import FATES, Census
 from lakehouse.landing import Delivery, Found
-from lakehouse.session import frame
+from lakehouse.session import values
 
 if TYPE_CHECKING:
     from lakehouse.merge import Writer
@@ -169,7 +169,7 @@ def append(
     more: dict[str, Any] | None = None,
 ) -> None:
     """Append rows to an ops table, once per run; its commit says `more`."""
-    added = frame(writer.spark, rows, schema)
+    added = values(rows, schema)
     meta = commits.metadata(run.run_id, "", {}, **(more or {}))
     state = commits.state(writer.spark, writer.tables, table)
     if state is not None:

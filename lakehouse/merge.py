@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from delta import exceptions
 from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
 from pyspark.sql.types import DateType, NumericType, StringType, StructType, TimestampType
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -17,9 +18,14 @@ from lakehouse.session import shared
 from lakehouse.tables import Tables
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
 
     from lakehouse.dictionary import Comments
+
+# Rows as Spark computes them, or a few values of Python.
+Rows = Union[DataFrame, "pa.Table"]
+Given = TypeVar("Given")
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 # Delta keeps statistics of these types only, and refuses a table property that names another.
@@ -61,7 +67,7 @@ class Writer:
     def create(
         self,
         table: str,
-        rows: DataFrame,
+        rows: Rows,
         meta: dict[str, Any],
         *,
         partition_by: Iterable[str] = (),
@@ -73,44 +79,40 @@ class Writer:
         Columns in `private` get no statistics, because Delta's log shows their minimum and
         maximum in clear text.
         """
-        partition = list(partition_by)
+        partition, rows = list(partition_by), self._frame(rows)
         comments = self.comments.get(table)
         if comments:
             rows = _described(rows, comments)
         # Not create(): files that a killed run left behind would make it refuse the folder.
         writer = rows.writeTo(self.tables.name(table)).using("delta")
-        writer = writer.option("userMetadata", _said(meta))
+        writer = writer.option("userMetadata", said(meta))
         if self.tables.catalog is None:
             # At a stated location no DROP of a name can take the files with it.
             writer = writer.option("path", self.tables.uri(table))
-        for key, value in _properties(rows, partition, set(private), change_feed).items():
+        hidden = {*private, *partition}
+        measured = [column for column in _measurable(rows) if column not in hidden]
+        for key, value in properties(measured, change_feed).items():
             writer = writer.tableProperty(key, value)
         if comments:
             writer = writer.tableProperty("comment", comments.table)
         if partition:
             writer = writer.partitionedBy(*[rows[column] for column in partition])
-        _persistent(writer.createOrReplace)
+        persistent(writer.createOrReplace)
 
-    def append(
-        self,
-        table: str,
-        rows: DataFrame,
-        meta: dict[str, Any],
-        seen: int,
-    ) -> None:
+    def append(self, table: str, rows: Rows, meta: dict[str, Any], seen: int) -> None:
         """Add the rows to the table as it was at a version, once.
 
         Of two writers that saw the same version one appends; for the other the rows are there.
         """
-        writer = rows.write.format("delta").mode("append").option("mergeSchema", True)
+        writer = self._frame(rows).write.format("delta").mode("append").option("mergeSchema", True)
         writer = writer.option("txnAppId", f"lakehouse:{table}").option("txnVersion", seen + 1)
-        writer = writer.option("userMetadata", _said(meta))
-        _persistent(lambda: writer.saveAsTable(self.tables.name(table)))
+        writer = writer.option("userMetadata", said(meta))
+        persistent(lambda: writer.saveAsTable(self.tables.name(table)))
 
     def apply(
         self,
         table: str,
-        rows: DataFrame,
+        rows: Rows,
         key: Iterable[str],
         meta: dict[str, Any],
         within: dict[str, list[Any]] | None = None,
@@ -120,6 +122,7 @@ class Writer:
         `within` names, per partition column, the values among which existing rows lie: other
         partitions are not looked at.
         """
+        rows = self._frame(rows)
         columns = [c for c in rows.columns if c != DELETE]
         on = [f"kept.`{c}` <=> incoming.`{c}`" for c in key]
         on += [_among(c, values) for c, values in (within or {}).items() if len(values) <= MANY]
@@ -138,13 +141,13 @@ class Writer:
             meta,
         )
 
-    def sync(self, table: str, rows: DataFrame, key: Iterable[str], meta: dict[str, Any]) -> None:
+    def sync(self, table: str, rows: Rows, key: Iterable[str], meta: dict[str, Any]) -> None:
         """Make the table equal these rows by key, rewriting only those whose content differs.
 
         Rows are compared null-safely on every column but the key; a key that is not among the rows
         is deleted.
         """
-        keys = list(key)
+        keys, rows = list(key), self._frame(rows)
         content = [c for c in rows.columns if c not in keys]
         same_key = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in keys)
         same = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in content) or "true"
@@ -166,13 +169,15 @@ class Writer:
         Without `content` in `meta` it says what the statement before it did.
         """
         # Delta makes no commit of an empty append; setting a property is the smallest one.
-        said = f"'{SAID}' = {_literal(_said(meta))}"
-        self._statement(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({said})", meta)
+        told = f"'{SAID}' = {_literal(said(meta))}"
+        self._statement(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({told})", meta)
 
     def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
         """Rewrite small files into few, clustered by the Z-order columns."""
-        columns = ", ".join(f"`{column}`" for column in zorder_by)
+        names = list(zorder_by)
+        columns = ", ".join(f"`{column}`" for column in names)
         clause = f" ZORDER BY ({columns})" if columns else ""
+        meta = {**meta, "zorder_by": names}
         self._statement(f"OPTIMIZE {self.tables.name(table)}{clause}", meta)
 
     def put_aside(self, rows: DataFrame, name: str, run_id: str) -> DataFrame:
@@ -186,6 +191,9 @@ class Writer:
         """The rows that `put_aside` kept."""
         return self.spark.read.schema(schema).parquet(str(self.tables.aside(name, run_id)))
 
+    def _frame(self, rows: Rows) -> DataFrame:
+        return rows if hasattr(rows, "sparkSession") else self.spark.createDataFrame(rows)
+
     def _merge(self, table: str, rows: DataFrame, how: str, meta: dict[str, Any]) -> None:
         # Threads that share a session share its views, but each has tables of its own.
         incoming = f"_incoming_{table.replace('.', '_')}"
@@ -197,11 +205,12 @@ class Writer:
 
     def _statement(self, sql: str, meta: dict[str, Any]) -> None:
         if not shared(self.spark):
-            self.spark.conf.set(USER_METADATA, _said(meta))
-        _persistent(lambda: self.spark.sql(sql))
+            self.spark.conf.set(USER_METADATA, said(meta))
+        persistent(lambda: self.spark.sql(sql))
 
 
-def _said(meta: dict[str, Any]) -> str:
+def said(meta: dict[str, Any]) -> str:
+    """What a commit is told by, as text."""
     return json.dumps(meta, sort_keys=True)
 
 
@@ -215,7 +224,7 @@ def _described(rows: DataFrame, comments: Comments) -> DataFrame:
     )
 
 
-def _persistent(write: Callable[[], object]) -> None:
+def persistent(write: Callable[[], Given]) -> Given:
     """Write, again when what stood in the way can pass: a maintenance commit, a slow storage.
 
     Two runs of one domain are kept apart before they write, so a conflicting commit moved files but
@@ -227,7 +236,7 @@ def _persistent(write: Callable[[], object]) -> None:
         wait=wait_random_exponential(multiplier=0.5, max=10),
         reraise=True,
     )
-    attempts(write)
+    return attempts(write)
 
 
 def conflicts(error: BaseException) -> bool:
@@ -257,15 +266,12 @@ def _literal(value: Any) -> str:
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _properties(
-    rows: DataFrame, partition: list[str], private: set[str], change_feed: bool
-) -> dict[str, str]:
-    hidden = {*private, *partition}
-    measured = [
-        field.name
-        for field in rows.schema.fields
-        if field.name not in hidden and isinstance(field.dataType, MEASURABLE)
-    ]
+def _measurable(rows: DataFrame) -> list[str]:
+    return [f.name for f in rows.schema.fields if isinstance(f.dataType, MEASURABLE)]
+
+
+def properties(measured: list[str], change_feed: bool) -> dict[str, str]:
+    """The properties of a table: what it keeps statistics of, and whether it has a change feed."""
     statistics = (
         {"delta.dataSkippingStatsColumns": ",".join(f"`{c}`" for c in measured)}
         if measured

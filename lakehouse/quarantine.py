@@ -8,6 +8,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakehouse import domain as domains
+from lakehouse import scan
 from lakehouse.config import Run
 from lakehouse.conform import ERRORS
 from lakehouse.contracts import ORIGIN, Domain, Entity
@@ -135,7 +136,7 @@ def held(spark: SparkSession, run: Run, table: str | None = None) -> dict[str, D
         name = f"quarantine.{entity}"
         if not tables.exists(spark, name):
             continue
-        rows = spark.table(tables.name(name))
+        rows = scan.frame(spark, tables, name)
         if not set(COLUMNS) <= set(rows.columns):
             raise LakehouseError(
                 f"{name} was made by an earlier version of this suite; a run makes it anew: "

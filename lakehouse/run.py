@@ -23,6 +23,7 @@ from lakehouse import (
     lock,
     measures,
     plan,
+    scan,
     silver,
     unrecorded,
 )
@@ -34,7 +35,7 @@ from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Found
 from lakehouse.ledger import Outcome
 from lakehouse.plan import Step, Verdict
-from lakehouse.session import fork
+from lakehouse.session import fork, running
 from lakehouse.tables import Tables
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class _Work:
         self.ahead: dict[str, DataFrame] = {}
         self.checks: list[gates.Result] = []
         self.left: unrecorded.Left = {}
+        self.few = False
         self._before: gates.Before | None = None
         self.comments = dictionary.comments(self.domain)
         self._lock = threading.Lock()
@@ -144,9 +146,10 @@ class _Work:
     def writer(self) -> Writer:
         """This thread's writer; it has a session of its own."""
         if not hasattr(self.local, "writer"):
-            from lakehouse import merge  # a run with nothing to write has no need of it
+            from lakehouse import direct  # a run with nothing to write has no need of it
 
-            self.local.writer = merge.Writer(fork(self.opened()), self.tables, self.comments)
+            spark = fork(self.opened(), self.run.environment.quick if self.few else {})
+            self.local.writer = direct.writer(spark, self.tables, self.comments)
         writer: Writer = self.local.writer
         return writer
 
@@ -159,6 +162,8 @@ class _Work:
         for table in tables:
             known += ingest.loaded(self._registered, self.tables, table)
         found = landing.look(self.domain, self.run.landing, known)
+        rows = [file.rows for file in known] + [file.rows for file in found.deliveries]
+        self.few = sum(rows) <= self.run.environment.small
         found.deliveries = [d for d in found.deliveries if self.bronze_table(d) in self.steps]
         return found
 
@@ -228,7 +233,9 @@ class _Work:
 
     def carry_out(self, result: Result, watch: Watch, started: float) -> None:
         """Build every step, and record the run whether it ends well or not."""
-        self.tables.register(self.opened(), writing=True)
+        others, spark = running(), self.opened()
+        if self.tables.catalog is not None:
+            self.tables.register(spark, writing=True)
         outcomes: dict[str, Outcome] = {}
 
         def end() -> None:
@@ -248,6 +255,8 @@ class _Work:
                 end()
             raise
         end()
+        if others and self.tables.catalog is None:
+            self.tables.register(spark)  # somebody holds this session and asks it by name
         result.notes = self.measure()
 
     def measure(self) -> list[str]:
@@ -407,7 +416,7 @@ class _Work:
         """Judge the checks of a silver table, unless they passed on what it is now."""
         if self._settled(table):
             return
-        rows = self.writer().spark.table(self.tables.name(table))
+        rows = scan.frame(self.writer().spark, self.tables, table)
         self._judge(table, rows, None, self._basis(table))
 
     def _settled(self, table: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lakehouse.config import Environment
@@ -35,12 +35,17 @@ def running() -> bool:
     return "pyspark.sql" in sys.modules and SparkSession.getActiveSession() is not None
 
 
-def fork(spark: SparkSession) -> SparkSession:
+def fork(spark: SparkSession, settings: Mapping[str, str] | None = None) -> SparkSession:
     """A session with its own settings and temporary views over the same tables, for one thread.
 
     Over Spark Connect, as on serverless compute, no such session can be had: it is the same one.
     """
-    return spark if shared(spark) else spark.newSession()
+    if shared(spark):
+        return spark
+    forked = spark.newSession()
+    for key, value in (settings or {}).items():
+        forked.conf.set(key, value)
+    return forked
 
 
 def shared(spark: SparkSession) -> bool:
@@ -49,17 +54,22 @@ def shared(spark: SparkSession) -> bool:
 
 
 def frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: str) -> DataFrame:
-    """A small frame of Python values, given to Spark as Arrow; a struct's value is a dict.
+    """A small frame of Python values, given to Spark as Arrow.
 
     From a list of rows Spark would start Python workers, which costs seconds.
     """
+    return spark.createDataFrame(values(rows, schema), schema)
+
+
+def values(rows: Sequence[tuple[Any, ...]], schema: str) -> pa.Table:
+    """Rows of Python values, of Spark's types; a struct's value is a dict."""
     types = spark_types.DataType.fromDDL(schema)
     assert isinstance(types, spark_types.StructType)
     columns = [
         pa.array([row[place] for row in rows], _arrow(field.dataType))
         for place, field in enumerate(types.fields)
     ]
-    return spark.createDataFrame(pa.table(columns, names=types.names), types)
+    return pa.table(columns, names=types.names)
 
 
 def _arrow(kind: spark_types.DataType) -> pa.DataType:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import changes, commits, fates, ingest, ledger, quarantine
+from lakehouse import changes, commits, fates, ingest, ledger, quarantine, scan
 from lakehouse.changes import MUCH, Arrivals
 from lakehouse.commits import Point, State
 from lakehouse.config import Run
@@ -37,7 +37,7 @@ def reader(spark: SparkSession, tables: Tables) -> Read:
     """A function that gives a table of this run as a frame, or None when it does not exist."""
 
     def read(table: str) -> DataFrame | None:
-        return spark.table(tables.name(table)) if tables.exists(spark, table) else None
+        return scan.frame(spark, tables, table) if tables.exists(spark, table) else None
 
     return read
 

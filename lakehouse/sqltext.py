@@ -108,6 +108,19 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
     return "".join(pieces) + sql[end:]
 
 
+def names_its_tables(sql: str) -> bool:
+    """Whether a column is called by the name of its table, not by an alias: `x.id` of `gold.x`.
+
+    So it may be in text that is no SQL.
+    """
+    try:
+        tree = query_in(sql)
+    except NotSql:
+        return True
+    bare = {table.name for table in tree.find_all(exp.Table) if table.db and not table.alias}
+    return any(column.table in bare for column in tree.find_all(exp.Column))
+
+
 def row_wise(sql: str, keys: Container[str]) -> bool:
     """Whether each row that a query gives is made of single rows of its tables, joined by key.
 

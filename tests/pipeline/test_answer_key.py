@@ -185,7 +185,7 @@ def test_every_commit_tells_its_origin(
 def test_fact_is_optimized_with_zorder(house: House, first: dict[str, int]) -> None:
     newest = house.history("gold.fact_treatments")[0]
     assert newest["operation"] == "OPTIMIZE"
-    assert "treatment_type" in newest["operationParameters"]["zOrderBy"]
+    assert "treatment_type" in json.loads(newest["userMetadata"])["zorder_by"]
 
 
 def test_tables_are_partitioned_as_declared(house: House, first: dict[str, int]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lakehouse import config
+from lakehouse.commits import COUNTED, REPLACE
+from lakehouse.direct import DirectWriter
 from lakehouse.merge import Writer
 from lakehouse.session import fork
 from lakehouse.tables import Tables
@@ -30,12 +32,12 @@ class Commit:
         return [action[kind] for action in self.actions if kind in action]
 
 
-def writer(spark: SparkSession, warehouse: Path) -> Writer:
+def writer(spark: SparkSession, warehouse: Path, kind: type[Writer] = DirectWriter) -> Writer:
     """A writer in a session of its own, so that the shared one keeps its settings."""
     tables = Tables(config.settings("hospital", warehouse=str(warehouse)))
     session = fork(spark)
     tables.register(session, writing=True)
-    return Writer(session, tables)
+    return kind(session, tables)
 
 
 def log(writer: Writer, table: str) -> list[Commit]:
@@ -49,10 +51,14 @@ def _commit(path: Path) -> Commit:
     text = path.read_text(encoding="utf-8")
     actions = [json.loads(line) for line in text.splitlines() if line.strip()]
     info = next(action["commitInfo"] for action in actions if "commitInfo" in action)
+    replaced = info.get("operationParameters", {}).get("mode") == "Overwrite"
     return Commit(
-        operation=info["operation"],
+        operation=REPLACE if replaced else info["operation"],
         meta=json.loads(info.get("userMetadata") or "{}"),
-        metrics=info.get("operationMetrics") or {},
+        metrics={
+            COUNTED.get(name, name): str(count)
+            for name, count in (info.get("operationMetrics") or {}).items()
+        },
         actions=actions,
         text=text,
     )

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import commits, config, gold
+from lakehouse import commits, config, gold, scan
 from lakehouse.commits import Point
 from lakehouse.contracts import Domain, GoldTable
 from lakehouse.documents import shown
@@ -176,10 +176,11 @@ def build_on_silver(ours: Writer, hospital: Domain, status: str = "stale") -> To
     whole = sorted(tuple(row) for row in build.whole(rows).collect())
     touched = None if build.touched is None else {key for (key,) in build.touched.collect()}
     build.write(rows)
+    stored = scan.frame(ours.spark, ours.tables, DIMENSION)
     return Told(
         touched=touched,
         whole=whole,
-        stored=sorted(tuple(row) for row in ours.spark.table(DIMENSION).collect()),
+        stored=sorted(tuple(row) for row in stored.collect()),
         commit=log(ours, DIMENSION)[-1],
         state=commits.state(ours.spark, ours.tables, DIMENSION),
     )

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import commits
+from lakehouse import commits, scan
 from lakehouse.commits import Point, State, metadata
 from lakehouse.dictionary import Comments
+from lakehouse.direct import DirectWriter
 from lakehouse.merge import DELETE, USER_METADATA, Writer
 from tests.spark.lake import Commit, log, writer
 from tests.spark.rows import frame
@@ -88,7 +89,7 @@ def say(run: str) -> dict[str, Any]:
 
 
 def rows(writer: Writer, table: str) -> list[dict[str, Any]]:
-    found = (row.asDict() for row in writer.spark.table(table).collect())
+    found = (row.asDict() for row in scan.frame(writer.spark, writer.tables, table).collect())
     return sorted(found, key=lambda row: row["id"])
 
 
@@ -124,7 +125,8 @@ def feed(writer: Writer, table: str, version: int) -> set[tuple[str, str]]:
     """What one version changed: kind of change and id."""
     read = writer.spark.read.option("readChangeFeed", True)
     read = read.option("startingVersion", version).option("endingVersion", version)
-    return {(row["_change_type"], row["id"]) for row in read.table(table).collect()}
+    changed = scan.named(read, writer.tables, table).collect()
+    return {(row["_change_type"], row["id"]) for row in changed}
 
 
 def letters(writer: Writer, *ids: str) -> DataFrame:
@@ -135,9 +137,18 @@ def ids(writer: Writer) -> list[str]:
     return [row["id"] for row in rows(writer, LETTERS)]
 
 
+@pytest.fixture(scope="module", params=[Writer, DirectWriter])
+def kind(request: pytest.FixtureRequest) -> type[Writer]:
+    """What makes the commits: Spark, or this process. Nobody may see a difference."""
+    chosen: type[Writer] = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def ours(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Writer:
-    return writer(spark, tmp_path_factory.mktemp("merge") / "warehouse")
+def ours(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, kind: type[Writer]
+) -> Writer:
+    return writer(spark, tmp_path_factory.mktemp("merge") / "warehouse", kind)
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +291,8 @@ def test_creating_a_table_again_replaces_its_rows_and_keeps_its_history(written:
 def test_the_shared_session_says_nothing_of_a_writer_in_its_own(
     spark: SparkSession, ours: Writer, written: Written
 ) -> None:
-    assert "run_id" in (ours.spark.conf.get(USER_METADATA) or "")
+    if type(ours) is Writer:
+        assert "run_id" in (ours.spark.conf.get(USER_METADATA) or "")
     assert "run_id" not in (spark.conf.get(USER_METADATA, "") or "")
 
 
@@ -302,20 +314,21 @@ def test_a_session_that_turns_to_another_warehouse_takes_no_file_of_the_first(
 ) -> None:
     stored = ours.tables.stored()
     assert stored == [LETTERS, GUESTS, PEOPLE]
-    writer(spark, tmp_path / "other")
+    writer(spark, tmp_path / "other", type(ours))
     assert ours.tables.stored() == stored
 
 
 def test_a_table_that_is_made_says_what_it_is_also_after_more_rows(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, kind: type[Writer]
 ) -> None:
-    ours = writer(spark, tmp_path / "warehouse")
+    ours = writer(spark, tmp_path / "warehouse", kind)
     ours.comments = {LETTERS: Comments("Letters, as they came.", {"name": "who wrote it"})}
     rows = frame(ours.spark, SCHEMA, BEFORE)
     ours.create(LETTERS, rows, metadata("r1", "", {}), partition_by=["country"])
     ours.append(LETTERS, rows, metadata("r2", "", {}), 0)
     ours.apply(LETTERS, frame(ours.spark, f"{SCHEMA}, {DELETE} boolean", []), ["id"], {})
     place = ours.tables.name(LETTERS)
+    ours.tables.register(ours.spark)
     said = {field.name: field.metadata.get("comment") for field in ours.spark.table(place).schema}
     assert said == {"id": None, "name": "who wrote it", "country": None, "visits": None}
     (detail,) = ours.spark.sql(f"DESCRIBE DETAIL {place}").collect()

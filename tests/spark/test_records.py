@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import config, ledger, records
+from lakehouse import config, ledger, records, scan
 from lakehouse.config import Run
 from lakehouse.fates import Census
 from lakehouse.landing import Found
@@ -45,6 +45,7 @@ def leave(ours: Writer, run_id: str, older: bool = False) -> None:
 
 def test_what_a_run_left_is_the_same_with_and_without_spark(empty: Writer) -> None:
     leave(empty, "r1")
+    empty.tables.register(empty.spark)
     by_spark = records.by_spark(empty.tables, empty.spark)
     by_duckdb = records.by_duckdb(empty.tables)
     one, other = records.find(by_spark, "hospital"), records.find(by_duckdb, "hospital")
@@ -63,7 +64,7 @@ def test_what_a_run_left_is_the_same_with_and_without_spark(empty: Writer) -> No
 
 def test_ops_tables_of_an_earlier_version_take_the_columns_added_since(empty: Writer) -> None:
     leave(empty, "r1", older=True)
-    assert "message" not in empty.spark.table("ops.runs").columns
+    assert "message" not in scan.frame(empty.spark, empty.tables, "ops.runs").columns
     leave(empty, "r2")
     read = records.by_duckdb(empty.tables)
     first, second = read("ops.runs", "ORDER BY run_id")

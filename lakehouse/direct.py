@@ -1,0 +1,303 @@
+"""Delta commits that this process makes itself: in milliseconds, where Spark takes a second.
+
+For tables in folders, of a size that one machine can rewrite; Spark still computes the rows. It is
+done by delta-rs, whose commits and Spark's may follow one another in one table.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from delta.exceptions import ConcurrentWriteException
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from pyarrow import dataset
+
+from lakehouse import scan
+from lakehouse.commits import SAID
+from lakehouse.difference import DELETE
+from lakehouse.merge import MANY, Given, Rows, Writer, persistent, properties, said
+
+if TYPE_CHECKING:
+    from deltalake.table import TableMerger
+    from pyspark.sql import SparkSession
+
+    from lakehouse.dictionary import Comments
+    from lakehouse.tables import Tables
+
+
+NAMING = threading.Lock()
+
+
+def writer(
+    spark: SparkSession, tables: Tables, comments: Mapping[str, Comments] | None = None
+) -> Writer:
+    """What writes tables best: this process where they are folders, else Spark alone."""
+    kind = Writer if tables.catalog else DirectWriter
+    return kind(spark, tables, comments)
+
+
+class DirectWriter(Writer):
+    """Writes tables that are folders; what is too large for one process is left to Spark."""
+
+    def create(
+        self,
+        table: str,
+        rows: Rows,
+        meta: dict[str, Any],
+        *,
+        partition_by: Iterable[str] = (),
+        private: Iterable[str] = (),
+        change_feed: bool = True,
+    ) -> None:
+        """Make the table hold exactly these rows, with this schema; its history is kept."""
+        partition, rows = list(partition_by), self._computed(table, rows, meta)
+        if incoming := self._incoming(table, rows, meta):
+            hidden = {*private, *partition}
+            measured = [c for c in _measurable(incoming.schema) if c not in hidden]
+            how = partition, properties(measured, change_feed)
+            if _persistent(lambda: self._made(table, incoming, meta, *how)):
+                return
+        self._named()
+        super().create(
+            table, rows, meta, partition_by=partition, private=private, change_feed=change_feed
+        )
+
+    def _made(
+        self,
+        table: str,
+        rows: pa.Table,
+        meta: dict[str, Any],
+        partition_by: list[str],
+        configuration: dict[str, str],
+    ) -> bool:
+        """False when a table with other columns, words or properties is there: Spark can replace
+        these in one commit."""
+        place, comments = self._place(table), self.comments.get(table)
+        description = comments.table if comments else None
+        try:
+            there = DeltaTable(place)
+        except TableNotFoundError:
+            there = None
+        if there is not None and not (
+            _schema(there) == Schema.from_arrow(rows.schema).to_json()
+            and there.metadata().partition_columns == partition_by
+            and there.metadata().description == description
+            and configuration.items() <= there.metadata().configuration.items()
+        ):
+            return False
+        write_deltalake(
+            place if there is None else there,
+            rows,
+            mode="overwrite",
+            partition_by=partition_by or None,
+            description=description if there is None else None,
+            configuration=configuration if there is None else None,
+            commit_properties=_commit(meta),
+        )
+        return True
+
+    def append(self, table: str, rows: Rows, meta: dict[str, Any], seen: int) -> None:
+        """Add the rows to the table as it was at a version, once."""
+        rows = self._computed(table, rows, meta)
+        incoming = self._incoming(table, rows, meta)
+        if incoming is None:
+            self._named()
+            super().append(table, rows, meta, seen)
+            return
+        app, version = f"lakehouse:{table}", seen + 1
+
+        def write() -> None:
+            there = DeltaTable(self._place(table))
+            if (there.transaction_version(app) or -1) < version:
+                how = _commit(meta, [Transaction(app, version)])
+                write_deltalake(
+                    there, incoming, mode="append", schema_mode="merge", commit_properties=how
+                )
+
+        _persistent(write)
+
+    def apply(
+        self,
+        table: str,
+        rows: Rows,
+        key: Iterable[str],
+        meta: dict[str, Any],
+        within: dict[str, list[Any]] | None = None,
+    ) -> None:
+        """Write changed rows by key: those with a true `_delete` go, others are put in place."""
+        keys, rows = list(key), self._computed(table, rows, meta)
+        incoming = self._incoming(table, rows, meta) if self._fits(table) else None
+        if incoming is None:
+            self._named()
+            super().apply(table, rows, keys, meta, within)
+            return
+        new = {c: f'incoming."{c}"' for c in incoming.schema.names if c != DELETE}
+
+        def write() -> None:
+            merger = self._merger(table, incoming, keys, meta, within or {})
+            merger = merger.when_matched_delete(f"incoming.{DELETE}").when_matched_update(new)
+            merger.when_not_matched_insert(new, f"NOT incoming.{DELETE}").execute()
+
+        _persistent(write)
+
+    def sync(self, table: str, rows: Rows, key: Iterable[str], meta: dict[str, Any]) -> None:
+        """Make the table equal these rows by key, rewriting only those whose content differs."""
+        keys, rows = list(key), self._computed(table, rows, meta)
+        incoming = self._incoming(table, rows, meta) if self._fits(table) else None
+        if incoming is None:
+            self._named()
+            super().sync(table, rows, keys, meta)
+            return
+        new = {c: f'incoming."{c}"' for c in incoming.schema.names}
+        differs = [f'(kept."{c}" IS DISTINCT FROM {new[c]})' for c in new if c not in keys]
+
+        def write() -> None:
+            merger = self._merger(table, incoming, keys, meta, {})
+            merger = merger.when_matched_update(new, " OR ".join(differs) or "false")
+            merger.when_not_matched_insert(new).when_not_matched_by_source_delete().execute()
+
+        _persistent(write)
+
+    def mark(self, table: str, meta: dict[str, Any]) -> None:
+        """Record in a commit without rows that the table was looked at and is still right."""
+        if "content" not in meta:
+            self._named()
+            super().mark(table, meta)
+            return
+
+        def write() -> None:
+            DeltaTable(self._place(table)).alter.set_table_properties(
+                {SAID: said(meta)}, raise_if_not_exists=False, commit_properties=_commit(meta)
+            )
+
+        _persistent(write)
+
+    def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
+        """Rewrite small files into few, clustered by the Z-order columns."""
+        columns = list(zorder_by)
+        meta = {**meta, "zorder_by": columns}
+
+        def write() -> None:
+            optimizer = DeltaTable(self._place(table)).optimize
+            if columns:
+                optimizer.z_order(columns, commit_properties=_commit(meta))
+            else:
+                optimizer.compact(commit_properties=_commit(meta))
+
+        if self._fits(table):
+            _persistent(write)
+        else:
+            self._named()
+            super().optimize(table, columns, meta)
+
+    def _named(self) -> None:
+        """Spark writes to tables by their names, which it does not know before they are needed."""
+        with NAMING:
+            self.tables.register(self.spark, writing=True)
+
+    def _fits(self, table: str) -> bool:
+        return scan.fits(DeltaTable(self._place(table)))
+
+    def _merger(
+        self,
+        table: str,
+        rows: pa.Table,
+        keys: list[str],
+        meta: dict[str, Any],
+        within: dict[str, list[Any]],
+    ) -> TableMerger:
+        # In brackets: else what follows is taken as part of the right side.
+        same = [f'(kept."{c}" IS NOT DISTINCT FROM incoming."{c}")' for c in keys]
+        same += [_among(c, values) for c, values in within.items() if len(values) <= MANY]
+        return DeltaTable(self._place(table)).merge(
+            rows,
+            " AND ".join(same),
+            source_alias="incoming",
+            target_alias="kept",
+            streamed_exec=False,  # else files are not skipped by what the rows hold
+            commit_properties=_commit(meta),
+        )
+
+    def _place(self, table: str) -> str:
+        return str(self.tables.path(table))
+
+    def _computed(self, table: str, rows: Rows, meta: dict[str, Any]) -> Rows:
+        """The rows, computed once: by Spark, into a folder, if they are not values of Python."""
+        if isinstance(rows, pa.Table):
+            return rows
+        return self.put_aside(rows, f"rows.{table}", str(meta.get("run_id")))
+
+    def _incoming(self, table: str, rows: Rows, meta: dict[str, Any]) -> pa.Table | None:
+        """The rows as they are stored, None when they are too many for this process."""
+        comments = self.comments.get(table)
+        words = comments.columns if comments else {}
+        if isinstance(rows, pa.Table):
+            return _described(rows, words)
+        folder = self.tables.aside(f"rows.{table}", str(meta.get("run_id")))
+        files = sorted(folder.glob("*.parquet"))
+        if sum(file.stat().st_size for file in files) > scan.MOST:
+            return None
+        how = dataset.ParquetReadOptions(coerce_int96_timestamp_unit="us")
+        form = dataset.ParquetFileFormat(read_options=how)
+        return _described(dataset.dataset(files, format=form).to_table(), words)
+
+
+def _persistent(write: Callable[[], Given]) -> Given:
+    def attempt() -> Given:
+        try:
+            return write()
+        except CommitFailedError as error:
+            raise ConcurrentWriteException(str(error)) from error
+
+    return persistent(attempt)
+
+
+def _described(rows: pa.Table, words: Mapping[str, str]) -> pa.Table:
+    """The rows with comments on their columns; moments are UTC, and nothing is required."""
+    fields = []
+    for field in rows.schema:
+        comment = {"comment": words[field.name]} if words.get(field.name) else None
+        fields.append(pa.field(field.name, _stored(field.type), metadata=comment))
+    return rows.cast(pa.schema(fields))
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _stored(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(pa.field("element", _stored(kind.value_type)))
+    return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) else kind
+
+
+def _among(column: str, values: list[Any]) -> str:
+    shown = ", ".join(_literal(value) for value in values if value is not None)
+    tests = [f'kept."{column}" IN ({shown})'] if shown else []
+    tests += [f'kept."{column}" IS NULL'] if None in values else []
+    return f"({' OR '.join(tests) or 'false'})"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _measurable(schema: pa.Schema) -> list[str]:
+    """The columns of which Delta keeps statistics."""
+    without = (pa.types.is_nested, pa.types.is_boolean, pa.types.is_binary)
+    return [field.name for field in schema if not any(kind(field.type) for kind in without)]
+
+
+def _schema(table: DeltaTable) -> str:
+    return str(table.schema().to_json())
+
+
+def _commit(meta: dict[str, Any], apps: list[Transaction] | None = None) -> CommitProperties:
+    # What came between may have changed what was seen: then the whole write is made again.
+    return CommitProperties(
+        custom_metadata={"userMetadata": said(meta)}, max_commit_retries=0, app_transactions=apps
+    )

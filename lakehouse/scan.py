@@ -1,0 +1,83 @@
+"""Stored tables as frames; in folders, those of one machine's size as the Parquet files they are.
+
+To list the files of a Delta table Spark runs a job, planned anew for each query. delta-rs reads the
+log in milliseconds; what it cannot promise to be plain files is left to Spark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lakehouse.lazy import spark_types
+from lakehouse.sqltext import names_its_tables, renamed
+from lakehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+
+# Bytes of files up to which one process handles a table without Spark's help.
+MOST = 512 * 1024 * 1024
+# Files that Spark lists by itself, without a job for it.
+MANY = 32
+# By the protocol an empty partition value is NULL; in a path Spark refuses it.
+NAMELESS = "=/"
+
+
+def frame(spark: SparkSession, tables: Tables, table: str) -> DataFrame:
+    """The rows of a table that is there, as it is now."""
+    stored = opened(tables, table)
+    files = plain(stored) if stored else None
+    if stored is None or not files:
+        return named(spark.read, tables, table)
+    schema = spark_types.StructType.fromJson(json.loads(stored.schema().to_json()))
+    return spark.read.option("basePath", str(tables.path(table))).schema(schema).parquet(*files)
+
+
+def named(reader: DataFrameReader, tables: Tables, table: str) -> DataFrame:
+    """The rows of a table as Spark reads them, with what the reader was told."""
+    if tables.catalog is None and tables.exists(None, table):
+        return reader.format("delta").load(str(tables.path(table)))
+    return reader.table(tables.name(table))
+
+
+def opened(tables: Tables, table: str) -> DeltaTable | None:
+    """The table as delta-rs sees it, None where it is no folder."""
+    if tables.catalog is not None or not tables.exists(None, table):
+        return None
+    from deltalake import DeltaTable
+
+    return DeltaTable(str(tables.path(table)))
+
+
+def plain(stored: DeltaTable) -> list[str] | None:
+    """The files that are the table's rows, no more and no less; None when these are not all."""
+    if stored.protocol().min_reader_version > 1 or not fits(stored):
+        return None
+    files = stored.file_uris()
+    return None if len(files) > MANY or any(NAMELESS in file for file in files) else files
+
+
+def fits(stored: DeltaTable) -> bool:
+    """Whether one process can handle the table."""
+    import pyarrow as pa
+
+    sizes: list[int] = pa.table(stored.get_add_actions()).column("size_bytes").to_pylist()
+    return sum(sizes) <= MOST
+
+
+def placed(spark: SparkSession, tables: Tables, sql: str, reads: Iterable[str]) -> str:
+    """The SQL with table names as this session knows them; lines stay where they were."""
+    if tables.catalog is None and names_its_tables(sql):
+        tables.register(spark)
+        return sql
+    if tables.catalog is not None:
+        return renamed(sql, {table: tables.name(table) for table in reads})
+    # Spark says best what is wrong with the name of a table that is not there.
+    there = [table for table in reads if tables.exists(None, table)]
+    views = {table: f"_now_{table.replace('.', '_')}" for table in there}
+    for table, view in views.items():
+        frame(spark, tables, table).createOrReplaceTempView(view)
+    return renamed(sql, views)
