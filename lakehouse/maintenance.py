@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse import commits
+from lakehouse import commits, direct
 from lakehouse import domain as domains
 from lakehouse.config import Run
-from lakehouse.merge import Writer
 from lakehouse.tables import Tables
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ def optimize(spark: SparkSession, run: Run) -> list[str]:
     tables = Tables(run)
     tables.check_writable()
     tables.register(spark)
-    writer = Writer(spark, tables)
+    writer = direct.writer(spark, tables)
     done = []
     for table in domains.load(run.conf, run.domain).gold.values():
         name = f"gold.{table.name}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from lakehouse.merge import Writer
+from lakehouse.direct import DirectWriter
 from lakehouse.tables import Tables
 from tests.again.house import BUSINESS_DATE, Shop
 from tests.again.model import File
@@ -64,9 +64,9 @@ def hooked(reach: Callable[[Place], None]) -> Iterator[None]:
     """Meanwhile, tell of every write before it begins and after its commit."""
 
     def told(method: str) -> Callable[..., Any]:
-        original = getattr(Writer, method)
+        original = getattr(DirectWriter, method)
 
-        def write(writer: Writer, table: str, *args: Any, **kwargs: Any) -> Any:
+        def write(writer: DirectWriter, table: str, *args: Any, **kwargs: Any) -> Any:
             reach(("before", method, table))
             done = original(writer, table, *args, **kwargs)
             reach(("after", method, table))
@@ -76,16 +76,16 @@ def hooked(reach: Callable[[Place], None]) -> Iterator[None]:
 
     with contextlib.ExitStack() as stack:
         for method in METHODS:
-            stack.enter_context(mock.patch.object(Writer, method, told(method)))
+            stack.enter_context(mock.patch.object(DirectWriter, method, told(method)))
         yield
 
 
 @contextlib.contextmanager
 def deadly(killer: Killer) -> Iterator[None]:
     """Meanwhile, runs die where the killer says, and the dead do not tidy up."""
-    put_aside, clear = Writer.put_aside, Tables.clear
+    put_aside, clear = DirectWriter.put_aside, Tables.clear
 
-    def keep(writer: Writer, *args: Any, **kwargs: Any) -> Any:
+    def keep(writer: DirectWriter, *args: Any, **kwargs: Any) -> Any:
         killer.check()
         return put_aside(writer, *args, **kwargs)
 
@@ -95,7 +95,7 @@ def deadly(killer: Killer) -> Iterator[None]:
 
     with (
         hooked(killer.reach),
-        mock.patch.object(Writer, "put_aside", keep),
+        mock.patch.object(DirectWriter, "put_aside", keep),
         mock.patch.object(Tables, "clear", tidy),
     ):
         yield

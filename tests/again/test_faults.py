@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse import cli, config, ledger, lock, maintenance, silver, tables
 from lakehouse.contracts import RAGGED
+from lakehouse.direct import DirectWriter
 from lakehouse.errors import ConcurrencyError
-from lakehouse.merge import Writer
 from lakehouse.run import execute
 from lakehouse.session import fork
 from lakehouse.tables import Tables
@@ -299,7 +300,7 @@ def test_optimize_that_looked_before_the_run_wrote(
     fact, run = "gold.fact_orders", settings(shop)
     looked, wrote, optimized = threading.Event(), threading.Event(), threading.Event()
 
-    class Late(Writer):
+    class Late(DirectWriter):
         def optimize(self, table, zorder_by, meta):  # type: ignore[no-untyped-def]
             if table == fact:
                 looked.set()
@@ -314,7 +315,7 @@ def test_optimize_that_looked_before_the_run_wrote(
             wrote.set()
             assert optimized.wait(LONG)
 
-    monkeypatch.setattr(maintenance, "Writer", Late)
+    monkeypatch.setattr(maintenance, "direct", SimpleNamespace(writer=Late))
     Tables(run).register(shop.spark)
     with ThreadPoolExecutor(1) as pool, hooked(reach):
         beside = pool.submit(maintenance.optimize, fork(shop.spark), run)
