@@ -9,6 +9,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
@@ -214,7 +215,7 @@ def _carry_out(result: Result, layers: tuple[str, ...], retry: bool) -> None:
     console.say(f"at {run.business_date}: {', '.join(layers)}", run.domain, "bold")
     try:
         with console.progress(len(steps)) as watch:
-            execute(_opener(run), run, layers, watch, retry, result)
+            execute(_opener(run, lambda: result.few), run, layers, watch, retry, result)
     except LakehouseError:
         console.layers(result.outcomes)
         raise
@@ -309,6 +310,65 @@ def _status_row(table: str, verdict: plans.Verdict, state: commits.State | None)
         return [table, verdict.status, "", "", "", verdict.reason]
     run_id = state.meta.get("run_id", "")
     return [table, verdict.status, state.version, state.written, run_id, verdict.reason]
+
+
+@app.command("files")
+def files_command(
+    domain: DomainName, warehouse: Warehouse = None, env: Env = None, as_json: Json = False
+) -> None:
+    """Show how tables lie in storage: files, bytes, and how many files are small."""
+    from lakehouse import maintenance
+
+    def call() -> object:
+        run = _settings(domain, None, warehouse, None, None, env)
+        found = maintenance.layouts(_opener(run), run)
+        body = [[f.table, f.files, f"{f.bytes:,}", f.small] for f in found]
+        console.rows(["table", "files", "bytes", "small files"], body)
+        return {"tables": [asdict(one) for one in found]}
+
+    _reported(call, as_json)
+
+
+@app.command("optimize")
+def optimize_command(
+    domain: DomainName, warehouse: Warehouse = None, env: Env = None, as_json: Json = False
+) -> None:
+    """Rewrite the files of gold tables that have a Z-order, whether that is due or not."""
+    from lakehouse import maintenance
+
+    def call() -> object:
+        run = _settings(domain, None, warehouse, None, None, env)
+        done = maintenance.optimize(start(run.environment), run)
+        for table in done:
+            console.say(table, "optimized")
+        return {"optimized": done}
+
+    _reported(call, as_json)
+
+
+@app.command("vacuum")
+def vacuum_command(
+    domain: DomainName,
+    warehouse: Warehouse = None,
+    env: Env = None,
+    keep_days: Annotated[
+        int, typer.Option(metavar="DAYS", help="Keep what versions of so many days need.")
+    ] = 7,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the files.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete files that no table needs any more, and those that killed runs left."""
+    from lakehouse import maintenance
+
+    def call() -> object:
+        run = _settings(domain, None, warehouse, None, None, env)
+        found = maintenance.vacuum(_opener(run), run, keep_days, dry_run)
+        title = "files that would be deleted" if dry_run else "files deleted"
+        console.rows(["table", title], [[table, count] for table, count in found.items() if count])
+        console.say(f"{sum(found.values()):,} {title}")
+        return {"dry_run": dry_run, "files": found}
+
+    _reported(call, as_json)
 
 
 @app.command()
@@ -858,7 +918,7 @@ def _as_program(call: Callable[..., None]) -> None:
             raise
 
 
-def _opener(run: Run) -> Opener:
+def _opener(run: Run, few: Callable[[], bool] = lambda: True) -> Opener:
     """Opens the run's session when it is first asked for, by whichever thread."""
     lock = threading.RLock()
     sessions: list[SparkSession] = []
@@ -866,7 +926,7 @@ def _opener(run: Run) -> Opener:
     def opened() -> "SparkSession":
         with lock:
             if not sessions:
-                sessions.append(start(run.environment))
+                sessions.append(start(run.environment, few()))
             return sessions[0]
 
     return opened

@@ -27,7 +27,8 @@ class Environment(Declared):
     `bring_delta` puts the Delta JARs of the installed delta-spark on the class path, where the
     platform does not have them; without it and without `spark` the platform starts Spark. A table
     of at most `small` rows is made from all of its inputs' rows: that costs less than to find out
-    which of them changed. `quick` holds settings for a run over at most so many rows of files.
+    which of them changed. `quick` holds settings for a run over at most so many rows of files, as
+    far as they can be set when the session was started by somebody else.
     """
 
     environment: str

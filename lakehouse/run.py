@@ -54,7 +54,8 @@ class Result:
     """What a run did: one outcome per table, the files it refused, and what it noticed.
 
     Of a run that an error ended it holds what was done until then; `error` is the error's type,
-    `failed_in` the table that was being built, or the part of it that is a step of its own.
+    `failed_in` the table that was being built, or the part of it that is a step of its own. `few`
+    is whether all files, loaded before or now, hold few rows; it is known before a session opens.
     """
 
     run: Run
@@ -66,6 +67,7 @@ class Result:
     message: str = ""
     notes: list[str] = field(default_factory=list)
     failed_in: str = ""
+    few: bool = False
 
     @property
     def wrote(self) -> bool:
@@ -96,6 +98,7 @@ def execute(
     with lock.held(work.tables, run.wait):
         work.tables.clear()
         result.found = work.look()
+        result.few = work.few
         if work.idle(result.found):
             result.outcomes = [Outcome(table, "fresh") for table in work.steps]
             work.note_empty(result)

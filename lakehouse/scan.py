@@ -62,10 +62,15 @@ def plain(stored: DeltaTable) -> list[str] | None:
 
 def fits(stored: DeltaTable) -> bool:
     """Whether one process can handle the table."""
+    return sum(sizes(stored)) <= MOST
+
+
+def sizes(stored: DeltaTable) -> list[int]:
+    """The bytes of each of the table's files."""
     import pyarrow as pa
 
-    sizes: list[int] = pa.table(stored.get_add_actions()).column("size_bytes").to_pylist()
-    return sum(sizes) <= MOST
+    found: list[int] = pa.table(stored.get_add_actions()).column("size_bytes").to_pylist()
+    return found
 
 
 def placed(spark: SparkSession, tables: Tables, sql: str, reads: Iterable[str]) -> str:

@@ -12,11 +12,16 @@ from lakehouse.launch import prepare
 from lakehouse.lazy import DataFrame, SparkSession, pa, spark_types
 
 
-def start(chosen: Environment) -> SparkSession:
+def start(chosen: Environment, few: bool = True) -> SparkSession:
     """The session of this process: the platform's own if there is one, else a new one.
 
+    A new one takes the `quick` settings of the JVM too when `few` rows are looked at, or one person
+    waits; those of queries are for single runs, see `fork`.
     Raises LakehouseError when no Java runtime or no Delta JARs can be had.
     """
+    if few:
+        quick = {k: v for k, v in chosen.quick.items() if not k.startswith("spark.sql.")}
+        chosen = chosen.model_copy(update={"spark": {**chosen.spark, **quick}})
     spark = SparkSession.getActiveSession()
     if spark is None:
         # Else the platform starts Spark: it has no Java for us to look for.
@@ -44,7 +49,8 @@ def fork(spark: SparkSession, settings: Mapping[str, str] | None = None) -> Spar
         return spark
     forked = spark.newSession()
     for key, value in (settings or {}).items():
-        forked.conf.set(key, value)
+        if forked.conf.isModifiable(key):
+            forked.conf.set(key, value)
     return forked
 
 

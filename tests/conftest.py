@@ -28,10 +28,7 @@ def _at_home() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark(_at_home: None) -> SparkSession:
     """One session for all tests; it runs for minutes, so the thorough JIT tier pays."""
-    local = config.environment("local")
-    options = local.spark["spark.driver.extraJavaOptions"].replace("-XX:TieredStopAtLevel=1", "")
-    settings = {**local.spark, "spark.driver.extraJavaOptions": options}
-    return session.start(local.model_copy(update={"spark": settings}))
+    return session.start(config.environment("local"), few=False)
 
 
 @pytest.fixture(scope="session")

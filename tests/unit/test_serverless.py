@@ -129,3 +129,29 @@ def test_java_is_looked_for_only_where_we_start_spark(
     session.start(chosen)
     assert asked == ([chosen] if prepared else [])
     assert builder.conf == {"spark.sql.ansi.enabled": "true"}
+
+
+def test_what_makes_few_rows_quick_is_set_for_them_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Environment] = []
+    sessions = SimpleNamespace(getActiveSession=lambda: None, builder=Builder())
+    monkeypatch.setattr(session, "SparkSession", sessions)
+    monkeypatch.setattr(session, "prepare", asked.append)
+    chosen = Environment(
+        environment="test",
+        spark={"spark.jvm": "thorough", "spark.sql.codegen": "on"},
+        quick={"spark.jvm": "quick", "spark.sql.codegen": "off"},
+    )
+    for few in (True, False):
+        session.start(chosen, few)
+    assert [one.spark["spark.jvm"] for one in asked] == ["quick", "thorough"]
+    assert [one.spark["spark.sql.codegen"] for one in asked] == ["on", "on"]
+
+
+def test_a_fork_takes_the_settings_that_can_still_be_set() -> None:
+    told: dict[str, str] = {}
+    conf = SimpleNamespace(set=told.__setitem__, isModifiable=lambda key: key != "spark.jvm")
+    parent: Any = SimpleNamespace(newSession=lambda: SimpleNamespace(conf=conf))
+    session.fork(parent, {"spark.jvm": "quick", "spark.sql.codegen": "off"})
+    assert told == {"spark.sql.codegen": "off"}
+    remote: Any = SimpleNamespace()
+    assert session.fork(remote, {"spark.sql.codegen": "off"}) is remote

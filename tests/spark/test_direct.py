@@ -1,0 +1,136 @@
+"""What this process writes and reads by itself is what Spark would; the rest is left to Spark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse import scan
+from lakehouse.commits import metadata
+from lakehouse.dictionary import Comments
+from lakehouse.direct import DirectWriter
+from lakehouse.merge import DELETE, Writer
+from lakehouse.session import values
+from tests.spark.lake import log, writer
+
+META = metadata("r1", "definition", {})
+TABLE = "silver.things"
+ODD = [
+    "A B",
+    "Ear, Nose & Throat",
+    "Ob/Gyn",
+    "50%",
+    "x%20y",
+    "ü",
+    "a:b",
+    "p=q",
+    "O'Hara",
+    'q"t',
+    "#",
+]
+
+
+@pytest.fixture
+def ours(spark: SparkSession, tmp_path: Path) -> Writer:
+    return writer(spark, tmp_path / "warehouse")
+
+
+@pytest.fixture
+def theirs(spark: SparkSession, tmp_path: Path) -> Writer:
+    return writer(spark, tmp_path / "spark", Writer)
+
+
+def kinds(writer: Writer) -> DataFrame:
+    """Rows with a value of every type that tables have, at its edges too."""
+    return writer.spark.sql(
+        """
+        select * from values
+            ('a', 1, 10000000000L, 1.5d, 12345678901234.56bd, true, date'0001-01-01',
+             timestamp'9999-12-31 23:59:59.999999', array('x', null), named_struct('n', 1L)),
+            ('b', null, null, null, null, null, null, null, null, null),
+            ('', -1, -1L, -0.0d, -0.01bd, false, date'9999-12-31',
+             timestamp'1583-01-01 00:00:00', array(), named_struct('n', null))
+        as t (id, small, big, real, money, flag, day, moment, many, one)
+        """
+    )
+
+
+def said(writer: Writer) -> list[str]:
+    """Every row, as Spark's own Delta reader gives it, as text."""
+    frame = writer.spark.read.format("delta").load(str(writer.tables.path(TABLE)))
+    return sorted(row["said"] for row in frame.selectExpr("to_json(struct(*)) as said").collect())
+
+
+def test_every_value_is_stored_as_spark_stores_it(ours: Writer, theirs: Writer) -> None:
+    for one in (ours, theirs):
+        one.create(TABLE, kinds(one), META, private=["money"])
+        one.append(TABLE, kinds(one).where("id = 'a'"), META, 0)
+    assert said(ours) == said(theirs)
+    mine = scan.frame(ours.spark, ours.tables, TABLE)
+    assert sorted(mine.toJSON().collect()) == sorted(
+        scan.frame(theirs.spark, theirs.tables, TABLE).toJSON().collect()
+    )
+    other = theirs.spark.read.format("delta").load(str(theirs.tables.path(TABLE)))
+    assert mine.schema == other.schema
+    (added,) = log(ours, TABLE)[0].of("add")
+    assert "money" not in json.loads(added["stats"])["minValues"]
+
+
+def test_odd_partitions_are_read_as_they_were_written(ours: Writer, theirs: Writer) -> None:
+    rows = values([(str(n), name) for n, name in enumerate([*ODD, None])], "id STRING, ward STRING")
+    for one in (ours, theirs):
+        one.create(TABLE, rows, META, partition_by=["ward"])
+        found = scan.frame(one.spark, one.tables, TABLE).select("id", "ward").collect()
+        assert {row["id"]: row["ward"] for row in found} == dict(
+            zip(map(str, range(len(ODD) + 1)), [*ODD, None], strict=True)
+        )
+
+
+def made_by(writer: Writer) -> list[str]:
+    """Who made each commit of the table."""
+    place = writer.tables.path(TABLE)
+    assert place is not None
+    infos = [
+        json.loads(line)["commitInfo"]
+        for path in sorted(place.glob("_delta_log/*.json"))
+        for line in path.read_text("utf-8").splitlines()
+        if "commitInfo" in line
+    ]
+    return ["delta-rs" if "delta-rs" in info["engineInfo"] else "Spark" for info in infos]
+
+
+def test_what_is_too_large_is_left_to_spark(ours: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours.create(TABLE, kinds(ours), META)
+    monkeypatch.setattr(scan, "MOST", 0)
+    deleted = kinds(ours).where("id = 'a'").selectExpr("*", f"true as {DELETE}")
+    ours.append(TABLE, kinds(ours).where("id = 'b'"), META, 0)
+    ours.apply(TABLE, deleted, ["id"], META)
+    ours.sync(TABLE, kinds(ours), ["id"], META)
+    ours.optimize(TABLE, ["id"], META)
+    ours.create(TABLE, kinds(ours), META)
+    assert made_by(ours) == ["delta-rs", *["Spark"] * 5]
+    assert scan.frame(ours.spark, ours.tables, TABLE).count() == 3
+
+
+def test_other_columns_words_or_properties_are_spark_s_to_set(ours: Writer) -> None:
+    assert isinstance(ours, DirectWriter)
+    ours.create(TABLE, kinds(ours), META)
+    ours.create(TABLE, kinds(ours).drop("real"), META)
+    ours.comments = {TABLE: Comments("Things.", {"id": "its name"})}
+    ours.create(TABLE, kinds(ours).drop("real"), META)
+    ours.create(TABLE, kinds(ours).drop("real"), META, private=["id"])
+    ours.create(TABLE, kinds(ours).drop("real"), META, private=["id"])
+    assert made_by(ours) == ["delta-rs", "Spark", "Spark", "Spark", "delta-rs"]
+    (field, *_) = scan.frame(ours.spark, ours.tables, TABLE).schema
+    assert field.metadata == {"comment": "its name"}
+
+
+def test_a_table_of_no_rows_can_be_made_and_read(ours: Writer) -> None:
+    ours.create(TABLE, kinds(ours).where("false"), META)
+    assert scan.frame(ours.spark, ours.tables, TABLE).count() == 0
+    ours.append(TABLE, kinds(ours), META, 0)
+    assert made_by(ours) == ["delta-rs"] * 2
+    assert scan.frame(ours.spark, ours.tables, TABLE).count() == 3
