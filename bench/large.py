@@ -100,7 +100,7 @@ def views_anew(run: Run, found: dict[str, float]) -> None:
     spark = session.start(run.environment)
     for turn in ("1st", "2nd"):
         for name in views(run):
-            shutil.rmtree(Path(run.warehouse, "gold", name))
+            shutil.rmtree(Path(run.warehouse, "gold", name), ignore_errors=True)
         with seconds(found, f"views anew, {turn} in the session"):
             execute(lambda: spark, run.model_copy(update={"run_id": f"views-{turn}"}), ["gold"])
 

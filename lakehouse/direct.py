@@ -55,7 +55,8 @@ class DirectWriter(Writer):
     ) -> None:
         """Make the table hold exactly these rows, with this schema; its history is kept."""
         partition, rows = list(partition_by), self._computed(table, rows, meta)
-        if incoming := self._incoming(table, rows, meta):
+        incoming = self._incoming(table, rows, meta)
+        if incoming is not None:
             hidden = {*private, *partition}
             measured = [c for c in _measurable(incoming.schema) if c not in hidden]
             how = partition, properties(measured, change_feed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 from delta import exceptions
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, NumericType, StringType, StructType, TimestampType
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -215,13 +216,12 @@ def said(meta: dict[str, Any]) -> str:
 
 
 def _described(rows: DataFrame, comments: Comments) -> DataFrame:
-    said = {name: comments.columns.get(name) for name in rows.columns}
-    return rows.select(
-        *[
-            rows[name].alias(name, metadata={"comment": words}) if words else rows[name]
-            for name, words in said.items()
-        ]
-    )
+    columns = []
+    for name in rows.columns:
+        column = F.col(f"`{name}`")  # rows[name] would store marks of the frame with the table
+        words = comments.columns.get(name)
+        columns.append(column.alias(name, metadata={"comment": words}) if words else column)
+    return rows.select(*columns)
 
 
 def persistent(write: Callable[[], Given]) -> Given:

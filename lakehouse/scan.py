@@ -7,6 +7,7 @@ log in milliseconds; what it cannot promise to be plain files is left to Spark.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 MOST = 512 * 1024 * 1024
 # Files that Spark lists by itself, without a job for it.
 MANY = 32
-# By the protocol an empty partition value is NULL; in a path Spark refuses it.
-NAMELESS = "=/"
+# Partition values that Spark does not take from a path as they are: an empty one it refuses, and of
+# what is not ASCII it takes each byte for a letter.
+UNREADABLE = re.compile("=/|%[89A-F]")
 
 
 def frame(spark: SparkSession, tables: Tables, table: str) -> DataFrame:
@@ -57,7 +59,7 @@ def plain(stored: DeltaTable) -> list[str] | None:
     if stored.protocol().min_reader_version > 1 or not fits(stored):
         return None
     files = stored.file_uris()
-    return None if len(files) > MANY or any(NAMELESS in file for file in files) else files
+    return None if len(files) > MANY or any(UNREADABLE.search(file) for file in files) else files
 
 
 def fits(stored: DeltaTable) -> bool:
