@@ -15,11 +15,11 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from lakehouse.commits import SAID
 from lakehouse.difference import DELETE
+from lakehouse.lazy import pa
 from lakehouse.session import shared
 from lakehouse.tables import Tables
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import SparkSession
 
     from lakehouse.dictionary import Comments
@@ -193,7 +193,7 @@ class Writer:
         return self.spark.read.schema(schema).parquet(str(self.tables.aside(name, run_id)))
 
     def _frame(self, rows: Rows) -> DataFrame:
-        return rows if hasattr(rows, "sparkSession") else self.spark.createDataFrame(rows)
+        return self.spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows
 
     def _merge(self, table: str, rows: DataFrame, how: str, meta: dict[str, Any]) -> None:
         # Threads that share a session share its views, but each has tables of its own.
