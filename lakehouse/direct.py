@@ -6,7 +6,6 @@ done by delta-rs, whose commits and Spark's may follow one another in one table.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_d
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import dataset
 
-from lakehouse import scan
+from lakehouse import commits, scan
 from lakehouse.commits import SAID
 from lakehouse.difference import DELETE
 from lakehouse.merge import MANY, Given, Rows, Writer, persistent, properties, said
@@ -29,14 +28,11 @@ if TYPE_CHECKING:
     from lakehouse.tables import Tables
 
 
-NAMING = threading.Lock()
-
-
 def writer(
     spark: SparkSession, tables: Tables, comments: Mapping[str, Comments] | None = None
 ) -> Writer:
     """What writes tables best: this process where they are folders, else Spark alone."""
-    kind = Writer if tables.catalog else DirectWriter
+    kind = DirectWriter if scan.direct(tables) else Writer
     return kind(spark, tables, comments)
 
 
@@ -141,7 +137,8 @@ class DirectWriter(Writer):
         def write() -> None:
             merger = self._merger(table, incoming, keys, meta, within or {})
             merger = merger.when_matched_delete(f"incoming.{DELETE}").when_matched_update(new)
-            merger.when_not_matched_insert(new, f"NOT incoming.{DELETE}").execute()
+            merger = merger.when_not_matched_insert(new, f"NOT incoming.{DELETE}")
+            self._execute(merger, table, meta)
 
         _persistent(write)
 
@@ -159,9 +156,18 @@ class DirectWriter(Writer):
         def write() -> None:
             merger = self._merger(table, incoming, keys, meta, {})
             merger = merger.when_matched_update(new, " OR ".join(differs) or "false")
-            merger.when_not_matched_insert(new).when_not_matched_by_source_delete().execute()
+            merger = merger.when_not_matched_insert(new).when_not_matched_by_source_delete()
+            self._execute(merger, table, meta)
 
         _persistent(write)
+
+    def _execute(self, merger: TableMerger, table: str, meta: dict[str, Any]) -> None:
+        """Merge; where nothing had to change, delta-rs makes no commit, and a mark says so."""
+        done = merger.execute()
+        if not any(done[f"num_target_rows_{what}"] for what in ("inserted", "updated", "deleted")):
+            state = commits.state(None, self.tables, table)
+            assert state is not None
+            self.mark(table, state.kept(**meta))
 
     def mark(self, table: str, meta: dict[str, Any]) -> None:
         """Record in a commit without rows that the table was looked at and is still right."""
@@ -197,8 +203,7 @@ class DirectWriter(Writer):
 
     def _named(self) -> None:
         """Spark writes to tables by their names, which it does not know before they are needed."""
-        with NAMING:
-            self.tables.register(self.spark, writing=True)
+        self.tables.register(self.spark, writing=True)
 
     def _fits(self, table: str) -> bool:
         return scan.fits(DeltaTable(self._place(table)))

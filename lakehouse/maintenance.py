@@ -36,7 +36,7 @@ def optimize(spark: SparkSession, run: Run) -> list[str]:
     """OPTIMIZE every Z-ordered gold table of the domain; the names of those that were there."""
     tables = Tables(run)
     tables.check_writable()
-    if tables.catalog is not None:
+    if not scan.direct(tables):
         tables.register(spark)
     writer = direct.writer(spark, tables)
     done = []
@@ -79,7 +79,9 @@ def _stored(
 ) -> list[tuple[Tables, SparkSession | None, str]]:
     """The tables of the domain that are there, those of held rows and of ops too."""
     tables = Tables(run)
-    spark = opened() if tables.catalog else None
+    spark = None if scan.direct(tables) else opened()
+    if spark is not None:
+        tables.register(spark)
     steps = plan.steps(domains.load(run.conf, run.domain))
     names = list(steps)
     names += [table.replace("silver.", "quarantine.") for table in names if "silver." in table]

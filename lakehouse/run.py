@@ -188,7 +188,10 @@ class _Work:
             if step.layer != "bronze" and self._due(step)
         ]
         due += [table for table in _checked(self.steps, self.domain) if not self._settled(table)]
-        self.left = unrecorded.find(self.logs, self.tables, self.every)
+        if (
+            self.tables.catalog is None
+        ):  # there no lock tells a run that was killed from one at work
+            self.left = unrecorded.find(self.tables, self.every)
         arrived = any(delivery.rows for delivery in found.deliveries)
         return not (due or arrived or self.retry or self.left)
 
@@ -237,7 +240,7 @@ class _Work:
     def carry_out(self, result: Result, watch: Watch, started: float) -> None:
         """Build every step, and record the run whether it ends well or not."""
         others, spark = running(), self.opened()
-        if self.tables.catalog is not None:
+        if not scan.direct(self.tables):
             self.tables.register(spark, writing=True)
         outcomes: dict[str, Outcome] = {}
 
@@ -281,9 +284,7 @@ class _Work:
             result.error,
             result.message,
         )
-        for table, more in unrecorded.rows(
-            self.logs, self.tables, self.run.domain, self.left
-        ).items():
+        for table, more in unrecorded.rows(self.tables, self.run.domain, self.left).items():
             rows[table] += more
         rows[gates.TABLE] = gates.rows_for_ops(result.run, result.checks)
         # Gold is judged before it is written; a disk that was full then has nothing of it.
@@ -322,8 +323,7 @@ class _Work:
                             watch(outcome)
                         graph.done(table)
             except BaseException:
-                for future in running:
-                    future.cancel()
+                _let_end(running, outcomes)
                 raise
 
     def _do(self, node: str, found: Found) -> Outcome | None:
@@ -482,6 +482,18 @@ class _Work:
         if self._unclustered(step):
             zorder_by = self.domain.gold[step.name].zorder_by
             self.writer().optimize(step.table, zorder_by, commits.maintenance(self.run.run_id))
+
+
+def _let_end(running: dict[Future[Outcome | None], str], outcomes: dict[str, Outcome]) -> None:
+    """Begin nothing more; what was at work beside the step that failed is written, and is told."""
+    for future in running:
+        future.cancel()
+    wait(running)
+    for future, table in running.items():
+        failed = future.cancelled() or future.exception() is not None
+        outcome = None if failed else future.result()
+        if outcome is not None:
+            outcomes[table] = outcome
 
 
 def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:

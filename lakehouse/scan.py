@@ -25,7 +25,13 @@ MOST = 512 * 1024 * 1024
 MANY = 32
 # Partition values that Spark does not take from a path as they are: an empty one it refuses, and of
 # what is not ASCII it takes each byte for a letter.
+PLAIN = re.compile(r"[A-Za-z0-9_./@,+=:-]+")
 UNREADABLE = re.compile("=/|%[89A-F]")
+
+
+def direct(tables: Tables) -> bool:
+    """Whether tables are folders that delta-rs can work in: it changes some letters of a path."""
+    return tables.catalog is None and bool(PLAIN.fullmatch(str(tables.warehouse)))
 
 
 def frame(spark: SparkSession, tables: Tables, table: str) -> DataFrame:
@@ -35,7 +41,9 @@ def frame(spark: SparkSession, tables: Tables, table: str) -> DataFrame:
     if stored is None or not files:
         return named(spark.read, tables, table)
     schema = spark_types.StructType.fromJson(json.loads(stored.schema().to_json()))
-    return spark.read.option("basePath", str(tables.path(table))).schema(schema).parquet(*files)
+    rows = spark.read.option("basePath", str(tables.path(table))).schema(schema).parquet(*files)
+    # Spark puts the columns that partition a table last.
+    return rows.select(*[f"`{name}`" for name in schema.names])
 
 
 def named(reader: DataFrameReader, tables: Tables, table: str) -> DataFrame:
@@ -46,8 +54,8 @@ def named(reader: DataFrameReader, tables: Tables, table: str) -> DataFrame:
 
 
 def opened(tables: Tables, table: str) -> DeltaTable | None:
-    """The table as delta-rs sees it, None where it is no folder."""
-    if tables.catalog is not None or not tables.exists(None, table):
+    """The table as delta-rs sees it, None where it cannot."""
+    if not direct(tables) or not tables.exists(None, table):
         return None
     from deltalake import DeltaTable
 
@@ -77,7 +85,7 @@ def sizes(stored: DeltaTable) -> list[int]:
 
 def placed(spark: SparkSession, tables: Tables, sql: str, reads: Iterable[str]) -> str:
     """The SQL with table names as this session knows them; lines stay where they were."""
-    if tables.catalog is None and names_its_tables(sql):
+    if tables.catalog is None and (not direct(tables) or names_its_tables(sql)):
         tables.register(spark)
         return sql
     if tables.catalog is not None:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # who only wants to know where tables are need not load Spark
     from pyspark.sql import SparkSession
 
 LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "ops")
+NAMING = threading.Lock()
 LEAST_FREE = 256 * 1024 * 1024
 
 
@@ -66,6 +68,10 @@ class Tables:
         In a catalog, which then is the current one, only a run that is `writing` makes schemas that
         are not there yet.
         """
+        with NAMING:  # names are the process's, and tables are built side by side
+            self._register(spark, writing)
+
+    def _register(self, spark: SparkSession, writing: bool) -> None:
         if self.catalog is not None:
             spark.catalog.setCurrentCatalog(self.catalog)
             for layer in LAYERS if writing else ():

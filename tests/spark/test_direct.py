@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import scan
-from lakehouse.commits import metadata
+from lakehouse import commits, config, direct, scan
+from lakehouse.commits import Point, metadata
 from lakehouse.dictionary import Comments
 from lakehouse.direct import DirectWriter
 from lakehouse.merge import DELETE, Writer
-from lakehouse.session import values
+from lakehouse.session import fork, values
+from lakehouse.tables import Tables
 from tests.spark.lake import log, writer
 
 META = metadata("r1", "definition", {})
@@ -135,3 +136,32 @@ def test_a_table_of_no_rows_can_be_made_and_read(ours: Writer) -> None:
     ours.append(TABLE, kinds(ours), META, 0)
     assert made_by(ours) == ["delta-rs"] * 2
     assert scan.frame(ours.spark, ours.tables, TABLE).count() == 3
+
+
+def test_a_merge_that_changes_nothing_is_told_by_a_mark(ours: Writer) -> None:
+    ours.create(TABLE, kinds(ours), META)
+    again = metadata("r2", "definition", {"bronze.things": Point(2, "r2")})
+    ours.sync(TABLE, kinds(ours), ["id"], again)
+    gone = (
+        kinds(ours).where("id = 'a'").selectExpr("'no' as id", f"true as {DELETE}", "* except (id)")
+    )
+    ours.apply(TABLE, gone, ["id"], again)
+    state = commits.state(ours.spark, ours.tables, TABLE)
+    assert state is not None
+    assert (state.version, state.meta["run_id"], state.content) == (2, "r2", Point(0, "r1"))
+    assert state.inputs == {"bronze.things": Point(2, "r2")}
+
+
+def test_a_folder_with_an_odd_name_is_left_to_spark(spark: SparkSession, tmp_path: Path) -> None:
+    tables = Tables(config.settings("hospital", warehouse=str(tmp_path / "a b%20[1]")))
+    one = direct.writer(fork(spark), tables)
+    tables.register(one.spark, writing=True)
+    assert type(one) is Writer
+    one.create(TABLE, kinds(one), META)
+    one.append(TABLE, kinds(one), META, 0)
+    assert scan.frame(one.spark, tables, TABLE).count() == 6
+
+
+def test_columns_keep_their_order_whichever_way_they_are_read(ours: Writer) -> None:
+    ours.create(TABLE, kinds(ours), META, partition_by=["small"])
+    assert scan.frame(ours.spark, ours.tables, TABLE).columns == kinds(ours).columns

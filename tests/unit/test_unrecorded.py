@@ -73,8 +73,8 @@ def killed(tables: Tables) -> None:
 
 
 def left(tables: Tables) -> tuple[unrecorded.Left, dict[str, list[tuple[Any, ...]]]]:
-    found = unrecorded.find(None, tables, NAMES)
-    return found, unrecorded.rows(None, tables, "hospital", found)
+    found = unrecorded.find(tables, NAMES)
+    return found, unrecorded.rows(tables, "hospital", found)
 
 
 def test_the_commits_tell_what_the_run_would_have_recorded(tables: Tables) -> None:
@@ -140,3 +140,19 @@ def test_commits_from_before_the_log_of_ops_are_left_alone(tables: Tables) -> No
     assert left(tables)[0] == {}
     commit(tables, BRONZE, 1, 30, "dead", files=[FILE])
     assert set(left(tables)[0]) == {"dead"}
+
+
+def test_where_the_runs_were_moved_away_nothing_else_is_told_twice(tables: Tables) -> None:
+    commit(tables, BRONZE, 0, 10, "old", files=[FILE])
+    commit(tables, "ops.files", 0, 11, "old")
+    found, rows = left(tables)
+    assert set(found) == {"old"}
+    assert rows["ops.files"] == []
+
+
+def test_files_of_which_an_earlier_version_said_less_are_left_out(tables: Tables) -> None:
+    less = {name: FILE[name] for name in ("file", "file_hash", "rows")}
+    commit(tables, BRONZE, 0, 10, "dead", files=[less])
+    found, rows = left(tables)
+    assert set(found) == {"dead"}
+    assert rows["ops.files"] == []
