@@ -877,12 +877,9 @@ def job(*layers: str) -> None:
 
 def job_optimize() -> None:
     """The command line of the optimize job."""
-    from lakehouse import maintenance
 
     def call(domain: DomainOption, warehouse: Warehouse = None, env: Env = None) -> None:
-        run = guarded(lambda: _settings(domain, None, warehouse, None, None, env))
-        for table in guarded(lambda: maintenance.optimize(start(run.environment), run)):
-            console.out.print(f"optimized {table}")
+        optimize_command(domain, warehouse, env)
 
     _as_program(call)
 

@@ -7,6 +7,7 @@ done by delta-rs, whose commits and Spark's may follow one another in one table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -18,11 +19,11 @@ from pyarrow import dataset
 from lakehouse import commits, scan
 from lakehouse.commits import SAID
 from lakehouse.difference import DELETE
-from lakehouse.merge import MANY, Given, Rows, Writer, persistent, properties, said
+from lakehouse.merge import MANY, Given, Rows, Writer, among, persistent, properties, said
 
 if TYPE_CHECKING:
     from deltalake.table import TableMerger
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.dictionary import Comments
     from lakehouse.tables import Tables
@@ -47,20 +48,29 @@ class DirectWriter(Writer):
         *,
         partition_by: Iterable[str] = (),
         private: Iterable[str] = (),
+        sort_by: Iterable[str] = (),
         change_feed: bool = True,
     ) -> None:
         """Make the table hold exactly these rows, with this schema; its history is kept."""
-        partition, rows = list(partition_by), self._computed(table, rows, meta)
-        incoming = self._incoming(table, rows, meta)
+        partition, order = list(partition_by), list(sort_by)
+        rows, incoming = self._taken(table, rows, meta)
         if incoming is not None:
+            if order:
+                incoming = incoming.sort_by([(column, "ascending") for column in order])
             hidden = {*private, *partition}
             measured = [c for c in _measurable(incoming.schema) if c not in hidden]
             how = partition, properties(measured, change_feed)
             if _persistent(lambda: self._made(table, incoming, meta, *how)):
                 return
-        self._named()
+            self._name_tables()
         super().create(
-            table, rows, meta, partition_by=partition, private=private, change_feed=change_feed
+            table,
+            rows,
+            meta,
+            partition_by=partition,
+            private=private,
+            sort_by=order,
+            change_feed=change_feed,
         )
 
     def _made(
@@ -99,10 +109,8 @@ class DirectWriter(Writer):
 
     def append(self, table: str, rows: Rows, meta: dict[str, Any], seen: int) -> None:
         """Add the rows to the table as it was at a version, once."""
-        rows = self._computed(table, rows, meta)
-        incoming = self._incoming(table, rows, meta)
+        rows, incoming = self._taken(table, rows, meta)
         if incoming is None:
-            self._named()
             super().append(table, rows, meta, seen)
             return
         app, version = f"lakehouse:{table}", seen + 1
@@ -126,10 +134,8 @@ class DirectWriter(Writer):
         within: dict[str, list[Any]] | None = None,
     ) -> None:
         """Write changed rows by key: those with a true `_delete` go, others are put in place."""
-        keys, rows = list(key), self._computed(table, rows, meta)
-        incoming = self._incoming(table, rows, meta) if self._fits(table) else None
+        keys, (rows, incoming) = list(key), self._taken(table, rows, meta, self._fits(table))
         if incoming is None:
-            self._named()
             super().apply(table, rows, keys, meta, within)
             return
         new = {c: f'incoming."{c}"' for c in incoming.schema.names if c != DELETE}
@@ -144,10 +150,8 @@ class DirectWriter(Writer):
 
     def sync(self, table: str, rows: Rows, key: Iterable[str], meta: dict[str, Any]) -> None:
         """Make the table equal these rows by key, rewriting only those whose content differs."""
-        keys, rows = list(key), self._computed(table, rows, meta)
-        incoming = self._incoming(table, rows, meta) if self._fits(table) else None
+        keys, (rows, incoming) = list(key), self._taken(table, rows, meta, self._fits(table))
         if incoming is None:
-            self._named()
             super().sync(table, rows, keys, meta)
             return
         new = {c: f'incoming."{c}"' for c in incoming.schema.names}
@@ -172,7 +176,7 @@ class DirectWriter(Writer):
     def mark(self, table: str, meta: dict[str, Any]) -> None:
         """Record in a commit without rows that the table was looked at and is still right."""
         if "content" not in meta:
-            self._named()
+            self._name_tables()
             super().mark(table, meta)
             return
 
@@ -198,10 +202,10 @@ class DirectWriter(Writer):
         if self._fits(table):
             _persistent(write)
         else:
-            self._named()
+            self._name_tables()
             super().optimize(table, columns, meta)
 
-    def _named(self) -> None:
+    def _name_tables(self) -> None:
         """Spark writes to tables by their names, which it does not know before they are needed."""
         self.tables.register(self.spark, writing=True)
 
@@ -218,7 +222,11 @@ class DirectWriter(Writer):
     ) -> TableMerger:
         # In brackets: else what follows is taken as part of the right side.
         same = [f'(kept."{c}" IS NOT DISTINCT FROM incoming."{c}")' for c in keys]
-        same += [_among(c, values) for c, values in within.items() if len(values) <= MANY]
+        same += [
+            among(f'kept."{c}"', values, _literal)
+            for c, values in within.items()
+            if len(values) <= MANY
+        ]
         return DeltaTable(self._place(table)).merge(
             rows,
             " AND ".join(same),
@@ -231,25 +239,35 @@ class DirectWriter(Writer):
     def _place(self, table: str) -> str:
         return str(self.tables.path(table))
 
-    def _computed(self, table: str, rows: Rows, meta: dict[str, Any]) -> Rows:
-        """The rows, computed once: by Spark, into a folder, if they are not values of Python."""
-        if isinstance(rows, pa.Table):
-            return rows
-        return self.put_aside(rows, f"rows.{table}", str(meta.get("run_id")))
-
-    def _incoming(self, table: str, rows: Rows, meta: dict[str, Any]) -> pa.Table | None:
-        """The rows as they are stored, None when they are too many for this process."""
+    def _taken(
+        self, table: str, rows: Rows, meta: dict[str, Any], fits: bool = True
+    ) -> tuple[Rows, pa.Table | None]:
+        """The rows, computed once, and as they are stored; None when Spark has to store them,
+        because they, or the table, are too large for this process."""
         comments = self.comments.get(table)
         words = comments.columns if comments else {}
         if isinstance(rows, pa.Table):
-            return _described(rows, words)
-        folder = self.tables.aside(f"rows.{table}", str(meta.get("run_id")))
-        files = sorted(folder.glob("*.parquet"))
-        if sum(file.stat().st_size for file in files) > scan.MOST:
-            return None
-        how = dataset.ParquetReadOptions(coerce_int96_timestamp_unit="us")
-        form = dataset.ParquetFileFormat(read_options=how)
-        return _described(dataset.dataset(files, format=form).to_table(), words)
+            incoming = rows
+        else:
+            rows, files = self._computed(table, rows, str(meta.get("run_id")))
+            fits = fits and sum(file.stat().st_size for file in files) <= scan.MOST
+            incoming = _loaded(files) if fits else None
+        if not fits:
+            self._name_tables()
+            return rows, None
+        return rows, _described(incoming, words)
+
+    def _computed(self, table: str, rows: DataFrame, run_id: str) -> tuple[DataFrame, list[Path]]:
+        """Rows as files that Spark computes, unless they are put aside already."""
+        if rows not in self.aside:
+            rows = self.put_aside(rows, f"rows.{table}", run_id)
+        return rows, sorted(self.aside[rows].glob("*.parquet"))
+
+
+def _loaded(files: list[Path]) -> pa.Table:
+    how = dataset.ParquetReadOptions(coerce_int96_timestamp_unit="us")
+    form = dataset.ParquetFileFormat(read_options=how)
+    return dataset.dataset(files, format=form).to_table()
 
 
 def _persistent(write: Callable[[], Given]) -> Given:
@@ -279,17 +297,8 @@ def _stored(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) else kind
 
 
-def _among(column: str, values: list[Any]) -> str:
-    shown = ", ".join(_literal(value) for value in values if value is not None)
-    tests = [f'kept."{column}" IN ({shown})'] if shown else []
-    tests += [f'kept."{column}" IS NULL'] if None in values else []
-    return f"({' OR '.join(tests) or 'false'})"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    return "'" + str(value).replace("'", "''") + "'"
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _measurable(schema: pa.Schema) -> list[str]:

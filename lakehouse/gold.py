@@ -158,12 +158,13 @@ class Build:
         elif self.kept:
             self.writer.sync(name, rows, table.grain, self.meta)
         else:
-            if table.kind == "view":
-                rows = rows.coalesce(1)
-                if table.zorder_by:
-                    rows = rows.sortWithinPartitions(*table.zorder_by)
             self.writer.create(
-                name, rows, self.meta, partition_by=table.partition_by, private=table.phi
+                name,
+                rows,
+                self.meta,
+                partition_by=table.partition_by,
+                private=table.phi,
+                sort_by=(table.zorder_by or table.grain) if table.kind == "view" else (),
             )
 
     def _write_changes(self, rows: DataFrame) -> None:

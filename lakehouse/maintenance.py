@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from lakehouse import commits, direct, plan, scan
+from lakehouse import commits, direct, gates, ledger, plan, scan
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError
@@ -82,10 +82,9 @@ def _stored(
     spark = None if scan.direct(tables) else opened()
     if spark is not None:
         tables.register(spark)
-    steps = plan.steps(domains.load(run.conf, run.domain))
-    names = list(steps)
-    names += [table.replace("silver.", "quarantine.") for table in names if "silver." in table]
-    names += [f"ops.{name}" for name in ("runs", "files", "row_ledger", "drift", "checks")]
+    domain = domains.load(run.conf, run.domain)
+    held = [f"quarantine.{entity}" for entity in domain.entities]
+    names = [*plan.steps(domain), *held, *ledger.SCHEMAS, gates.TABLE]
     return [(tables, spark, table) for table in names if tables.exists(spark, table)]
 
 

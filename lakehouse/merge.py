@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union
+from weakref import WeakKeyDictionary
 
 from delta import exceptions
 from pyspark.errors import PySparkException
@@ -64,6 +66,7 @@ class Writer:
         self.spark = spark
         self.tables = tables
         self.comments = comments or {}
+        self.aside: WeakKeyDictionary[DataFrame, Path] = WeakKeyDictionary()
 
     def create(
         self,
@@ -73,14 +76,17 @@ class Writer:
         *,
         partition_by: Iterable[str] = (),
         private: Iterable[str] = (),
+        sort_by: Iterable[str] = (),
         change_feed: bool = True,
     ) -> None:
         """Make the table hold exactly these rows, with this schema; its history is kept.
 
-        Columns in `private` get no statistics, because Delta's log shows their minimum and
-        maximum in clear text.
+        With `sort_by` they are one file in that order. Columns in `private` get no statistics,
+        because Delta's log shows their minimum and maximum in clear text.
         """
-        partition, rows = list(partition_by), self._frame(rows)
+        partition, order, rows = list(partition_by), list(sort_by), self._frame(rows)
+        if order:
+            rows = rows.coalesce(1).sortWithinPartitions(*order)
         comments = self.comments.get(table)
         if comments:
             rows = _described(rows, comments)
@@ -126,7 +132,11 @@ class Writer:
         rows = self._frame(rows)
         columns = [c for c in rows.columns if c != DELETE]
         on = [f"kept.`{c}` <=> incoming.`{c}`" for c in key]
-        on += [_among(c, values) for c, values in (within or {}).items() if len(values) <= MANY]
+        on += [
+            among(f"kept.`{c}`", values, _literal)
+            for c, values in (within or {}).items()
+            if len(values) <= MANY
+        ]
         sets = ", ".join(f"`{c}` = incoming.`{c}`" for c in columns)
         names = ", ".join(f"`{c}`" for c in columns)
         values = ", ".join(f"incoming.`{c}`" for c in columns)
@@ -183,10 +193,12 @@ class Writer:
 
     def put_aside(self, rows: DataFrame, name: str, run_id: str) -> DataFrame:
         """Compute rows once and keep them, under a name, while tables are made of them."""
-        place = str(self.tables.aside(name, run_id))
+        place = self.tables.aside(name, run_id)
         quick = rows.write.option("compression", "none").option("parquet.enable.dictionary", False)
-        quick.mode("overwrite").parquet(place)
-        return self.put_back(name, run_id, rows.schema)
+        quick.mode("overwrite").parquet(str(place))
+        kept = self.put_back(name, run_id, rows.schema)
+        self.aside[kept] = place
+        return kept
 
     def put_back(self, name: str, run_id: str, schema: StructType) -> DataFrame:
         """The rows that `put_aside` kept."""
@@ -253,17 +265,21 @@ def can_pass(error: BaseException) -> bool:
     return isinstance(error, Exception) and any(word in first for word in PASSING)
 
 
-def _among(column: str, values: list[Any]) -> str:
-    shown = ", ".join(_literal(value) for value in values if value is not None)
-    tests = [f"kept.`{column}` IN ({shown})"] if shown else []
-    tests += [f"kept.`{column}` IS NULL"] if None in values else []
+def among(column: str, values: list[Any], literal: Callable[[str], str]) -> str:
+    """A test, as SQL, of whether a column holds one of these values, NULL too; `literal` writes a
+    text as the engine at hand reads it."""
+    shown = [
+        str(value).lower() if isinstance(value, bool | int | float) else literal(str(value))
+        for value in values
+        if value is not None
+    ]
+    tests = [f"{column} IN ({', '.join(shown)})"] if shown else []
+    tests += [f"{column} IS NULL"] if None in values else []
     return f"({' OR '.join(tests) or 'false'})"
 
 
-def _literal(value: Any) -> str:
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _measurable(rows: DataFrame) -> list[str]:

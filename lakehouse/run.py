@@ -188,9 +188,7 @@ class _Work:
             if step.layer != "bronze" and self._due(step)
         ]
         due += [table for table in _checked(self.steps, self.domain) if not self._settled(table)]
-        if (
-            self.tables.catalog is None
-        ):  # there no lock tells a run that was killed from one at work
+        if self.tables.catalog is None:  # there the lock tells a killed run from one at work
             self.left = unrecorded.find(self.tables, self.every)
         arrived = any(delivery.rows for delivery in found.deliveries)
         return not (due or arrived or self.retry or self.left)

@@ -68,17 +68,17 @@ class Tables:
         In a catalog, which then is the current one, only a run that is `writing` makes schemas that
         are not there yet.
         """
-        with NAMING:  # names are the process's, and tables are built side by side
-            self._register(spark, writing)
-
-    def _register(self, spark: SparkSession, writing: bool) -> None:
-        if self.catalog is not None:
-            spark.catalog.setCurrentCatalog(self.catalog)
-            for layer in LAYERS if writing else ():
-                # Asked first: to make a schema needs a right that to use one does not.
-                if not spark.catalog.databaseExists(self.name(layer)):
-                    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
+        if self.catalog is None:
+            with NAMING:  # names are the process's, and tables are built side by side
+                self._register_folders(spark)
             return
+        spark.catalog.setCurrentCatalog(self.catalog)
+        for layer in LAYERS if writing else ():
+            # Asked first: to make a schema needs a right that to use one does not.
+            if not spark.catalog.databaseExists(self.name(layer)):
+                spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
+
+    def _register_folders(self, spark: SparkSession) -> None:
         known = set()
         for layer in LAYERS:
             self._register_schema(spark, layer)

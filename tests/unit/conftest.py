@@ -11,6 +11,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from lakehouse.config import Environment, Run
+from lakehouse.tables import Tables
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -18,6 +21,22 @@ ROOT = Path(__file__).parents[2]
 def conf(tmp_path: Path) -> Path:
     """A private copy of `conf/`."""
     return Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    """The tables of a run over folders, none of them there yet."""
+    return Tables(
+        Run(
+            domain="shop",
+            conf=tmp_path / "conf",
+            landing=tmp_path / "landing",
+            warehouse=str(tmp_path / "warehouse"),
+            environment=Environment(environment="test"),
+            business_date=date(2025, 6, 30),
+            run_id="r9",
+        )
+    )
 
 
 @pytest.fixture

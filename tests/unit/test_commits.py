@@ -22,22 +22,6 @@ WRITE = "WRITE"
 INPUT = Point(3, "r0")
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    """The tables of a warehouse of folders."""
-    return Tables(
-        Run(
-            domain="shop",
-            conf=tmp_path / "conf",
-            landing=tmp_path / "landing",
-            warehouse=str(tmp_path / "warehouse"),
-            environment=Environment(environment="test"),
-            business_date=date(2025, 6, 30),
-            run_id="r9",
-        )
-    )
-
-
 def log(tables: Tables) -> Path:
     """The table's log folder."""
     place = tables.path(TABLE)

@@ -176,4 +176,4 @@ def test_the_local_session_keeps_what_the_platform_notes_ask_for() -> None:
     assert spark["spark.sql.legacy.parameterSubstitution.constantsOnly"] == "true"
     assert spark["spark.sql.sources.default"] == "delta"
     assert spark["spark.sql.session.timeZone"] == "UTC"
-    assert "ReservedCodeCacheSize" in spark["spark.driver.extraJavaOptions"]
+    assert "ReservedCodeCacheSize" in spark["spark.driver.defaultJavaOptions"]

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timezone
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lakehouse import commits, ledger, unrecorded
-from lakehouse.config import Environment, Run
 from lakehouse.fates import Census
 from lakehouse.tables import Tables
 
@@ -29,22 +25,6 @@ FILE = {
 DRIFT = ["added", "a.csv", "seed", "visits", "ward", "warn"]
 SILVER, BRONZE = "silver.visits", "bronze.visits"
 NAMES = (BRONZE, SILVER, "gold.dim_visits")
-
-
-@pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    """The tables of a warehouse of folders."""
-    return Tables(
-        Run(
-            domain="hospital",
-            conf=tmp_path / "conf",
-            landing=tmp_path / "landing",
-            warehouse=str(tmp_path / "warehouse"),
-            environment=Environment(environment="test"),
-            business_date=date(2025, 6, 30),
-            run_id="now",
-        )
-    )
 
 
 def commit(tables: Tables, table: str, version: int, at: int, run_id: str, **more: Any) -> None:
