@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from delta.exceptions import ConcurrentWriteException
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from pyarrow import dataset
 
@@ -27,6 +34,10 @@ if TYPE_CHECKING:
 
     from lakehouse.dictionary import Comments
     from lakehouse.tables import Tables
+
+# A file is read by as many tasks as it has groups of rows, and those without a wanted value are
+# not read at all.
+GROUPS = WriterProperties(max_row_group_size=128 * 1024)
 
 
 def writer(
@@ -103,6 +114,7 @@ class DirectWriter(Writer):
             partition_by=partition_by or None,
             description=description if there is None else None,
             configuration=configuration if there is None else None,
+            writer_properties=GROUPS,
             commit_properties=_commit(meta),
         )
         return True
@@ -120,7 +132,12 @@ class DirectWriter(Writer):
             if (there.transaction_version(app) or -1) < version:
                 how = _commit(meta, [Transaction(app, version)])
                 write_deltalake(
-                    there, incoming, mode="append", schema_mode="merge", commit_properties=how
+                    there,
+                    incoming,
+                    mode="append",
+                    schema_mode="merge",
+                    writer_properties=GROUPS,
+                    commit_properties=how,
                 )
 
         _persistent(write)
@@ -165,6 +182,25 @@ class DirectWriter(Writer):
 
         _persistent(write)
 
+    def add(
+        self, table: str, rows: Rows, key: Iterable[str], count: str, meta: dict[str, Any]
+    ) -> None:
+        """Add numbers to those of the rows with the same key; where `count` comes to 0 the row
+        goes."""
+        keys, (rows, incoming) = list(key), self._taken(table, rows, meta, self._fits(table))
+        if incoming is None:
+            super().add(table, rows, keys, count, meta)
+            return
+        new = {c: f'incoming."{c}"' for c in incoming.schema.names}
+        sums = {c: f'kept."{c}" + incoming."{c}"' for c in new if c not in keys}
+
+        def write() -> None:
+            merger = self._merger(table, incoming, keys, meta, {})
+            merger = merger.when_matched_delete(f"{sums[count]} = 0").when_matched_update(sums)
+            self._execute(merger.when_not_matched_insert(new), table, meta)
+
+        _persistent(write)
+
     def _execute(self, merger: TableMerger, table: str, meta: dict[str, Any]) -> None:
         """Merge; where nothing had to change, delta-rs makes no commit, and a mark says so."""
         done = merger.execute()
@@ -195,9 +231,11 @@ class DirectWriter(Writer):
         def write() -> None:
             optimizer = DeltaTable(self._place(table)).optimize
             if columns:
-                optimizer.z_order(columns, commit_properties=_commit(meta))
+                optimizer.z_order(
+                    columns, writer_properties=GROUPS, commit_properties=_commit(meta)
+                )
             else:
-                optimizer.compact(commit_properties=_commit(meta))
+                optimizer.compact(writer_properties=GROUPS, commit_properties=_commit(meta))
 
         if self._fits(table):
             _persistent(write)
@@ -229,9 +267,10 @@ class DirectWriter(Writer):
         ]
         return DeltaTable(self._place(table)).merge(
             rows,
-            " AND ".join(same),
+            " AND ".join(same) or "true",
             source_alias="incoming",
             target_alias="kept",
+            writer_properties=GROUPS,
             streamed_exec=False,  # else files are not skipped by what the rows hold
             commit_properties=_commit(meta),
         )

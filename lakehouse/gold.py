@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 MANY_FILES = 8
 
 
-def query(writer: Writer, table: GoldTable) -> DataFrame:
-    """The table's rows as its SQL gives them, in the declared columns and types.
+def query(writer: Writer, table: GoldTable, sql: str, reads: Iterable[str]) -> DataFrame:
+    """The table's rows as its SQL, or the same over rollups, gives them; as declared.
 
     Raises ConfigError, with file and line, when the SQL does not fit the tables it reads.
     """
     try:
-        rows = writer.spark.sql(scan.placed(writer.spark, writer.tables, table.sql, table.reads))
+        rows = writer.spark.sql(scan.placed(writer.spark, writer.tables, sql, reads))
     except (spark_errors.AnalysisException, spark_errors.ParseException) as error:
         raise ConfigError(f"{shown(table.path)}{_line(error)}: {_first(error)}") from error
     given = {field.name: field.dataType.simpleString() for field in rows.schema.fields}
@@ -74,7 +74,9 @@ class Build:
         verdict: Verdict,
         state: State | None,
         inputs: dict[str, Point],
+        source: tuple[str, Iterable[str]] | None = None,
     ) -> None:
+        self.source = source or (table.sql, table.reads)
         self.started = time.monotonic()
         self.writer, self.run, self.domain, self.table = writer, run, domain, table
         self.name = step.table
@@ -88,7 +90,7 @@ class Build:
 
         These are put aside with `_op`: inserted, updated or removed.
         """
-        rows = query(self.writer, self.table)
+        rows = query(self.writer, self.table, *self.source)
         self.kept = self.kept and _same_columns(self.writer, self.name, rows)
         self.touched = self._touched() if self.kept else None
         if self.touched is None:

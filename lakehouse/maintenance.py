@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from lakehouse import commits, direct, gates, ledger, plan, scan
+from lakehouse import commits, direct, fold, gates, ledger, plan, scan
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.errors import ConfigError
@@ -84,7 +84,7 @@ def _stored(
         tables.register(spark)
     domain = domains.load(run.conf, run.domain)
     held = [f"quarantine.{entity}" for entity in domain.entities]
-    names = [*plan.steps(domain), *held, *ledger.SCHEMAS, gates.TABLE]
+    names = [*plan.steps(domain), *fold.of(domain).tables, *held, *ledger.SCHEMAS, gates.TABLE]
     return [(tables, spark, table) for table in names if tables.exists(spark, table)]
 
 

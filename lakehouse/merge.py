@@ -174,6 +174,28 @@ class Writer:
             meta,
         )
 
+    def add(
+        self, table: str, rows: Rows, key: Iterable[str], count: str, meta: dict[str, Any]
+    ) -> None:
+        """Add numbers to those of the rows with the same key; where `count` comes to 0 the row
+        goes."""
+        keys, rows = list(key), self._frame(rows)
+        same = " AND ".join(f"kept.`{c}` <=> incoming.`{c}`" for c in keys) or "true"
+        sums = ", ".join(
+            f"`{c}` = kept.`{c}` + incoming.`{c}`" for c in rows.columns if c not in keys
+        )
+        self._merge(
+            table,
+            rows,
+            f"""
+            ON {same}
+            WHEN MATCHED AND kept.`{count}` + incoming.`{count}` = 0 THEN DELETE
+            WHEN MATCHED THEN UPDATE SET {sums}
+            WHEN NOT MATCHED THEN INSERT *
+            """,
+            meta,
+        )
+
     def mark(self, table: str, meta: dict[str, Any]) -> None:
         """Record in a commit without rows that the table was looked at and is still right.
 

@@ -35,7 +35,7 @@ class Step:
 
     @property
     def layer(self) -> str:
-        """`bronze`, `silver`, `codes` or `gold`."""
+        """`bronze`, `silver`, `codes`, `gold` or `rollup`."""
         return self.table.partition(".")[0]
 
     @property
@@ -61,16 +61,16 @@ def steps(domain: Domain) -> dict[str, Step]:
     """Every table of a domain as a step, in an order in which they can be built."""
     found: dict[str, Step] = {}
     for name in sorted(domain.codes_read):
-        found[f"codes.{name}"] = Step(f"codes.{name}", (), _hash(domain.codes[name].codes))
+        found[f"codes.{name}"] = Step(f"codes.{name}", (), digest(domain.codes[name].codes))
     for source in domain.sources.values():
         for name, file in source.files.items():
             bronze = domain.bronze_table(source.source, name)
-            found[bronze] = Step(bronze, (), _hash(file.model_dump(mode="json")))
+            found[bronze] = Step(bronze, (), digest(file.model_dump(mode="json")))
     for entity in domain.entities.values():
         found[f"silver.{entity.entity}"] = _silver(domain, entity)
     for table in domain.gold.values():
         gold = f"gold.{table.name}"
-        found[gold] = Step(gold, table.reads, _hash(_gold_text(table)))
+        found[gold] = Step(gold, table.reads, digest(_gold_text(table)))
     order = TopologicalSorter({step.table: step.inputs for step in found.values()}).static_order()
     return {name: found[name] for name in order if name in found}
 
@@ -89,7 +89,7 @@ def _silver(domain: Domain, entity: Entity) -> Step:
     bronze = [domain.bronze_table(s.source, entity.entity) for s in sources]
     parents = [f"{layer}.{p}" for p in entity.parents for layer in ("silver", "quarantine")]
     dated = PLACEHOLDER in json.dumps(text)
-    return Step(f"silver.{entity.entity}", (*bronze, *parents), _hash(text), dated)
+    return Step(f"silver.{entity.entity}", (*bronze, *parents), digest(text), dated)
 
 
 def _without_words(declared: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,8 @@ def _gold_text(table: GoldTable) -> dict[str, Any]:
     }
 
 
-def _hash(text: Any) -> str:
+def digest(text: Any) -> str:
+    """The hash of a definition, and of what the engine makes of such."""
     data = json.dumps([SEMANTICS, text], sort_keys=True, default=str)
     return hashlib.sha256(data.encode()).hexdigest()[:16]
 
@@ -127,7 +128,7 @@ def chosen(every: dict[str, Step], only: Iterable[str], layers: Iterable[str]) -
         raise ConfigError(
             f"No table `{'`, `'.join(sorted(unknown))}` is declared. Known: {', '.join(every)}."
         )
-    inside = {*layers, *(["codes"] if "gold" in layers else [])}
+    inside = {*layers, *(["codes", "rollup"] if "gold" in layers else [])}
     return {t: s for t, s in every.items() if (t in wanted if wanted else s.layer in inside)}
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse import (
     commits,
     dictionary,
+    fold,
     gates,
     gold,
     ingest,
@@ -129,7 +130,9 @@ class _Work:
         self.run = run
         self.domain = domains.load(run.conf, run.domain)
         self.every = plan.steps(self.domain)
-        self.steps = plan.chosen(self.every, run.only, layers)
+        self.layers = tuple(layers)
+        self.steps = plan.chosen(self.every, run.only, self.layers)
+        self.rollups = fold.NONE
         self.retry = retry
         self.tables = Tables(run)
         self.local = threading.local()
@@ -158,15 +161,20 @@ class _Work:
 
     def look(self) -> Found:
         """The landing folder, less the files whose content bronze already holds."""
-        tables = [step.table for step in self.steps.values() if step.layer == "bronze"]
-        if not tables:
-            return Found()
         known: list[LoadedFile] = []
-        for table in tables:
-            known += ingest.loaded(self._registered, self.tables, table)
-        found = landing.look(self.domain, self.run.landing, known)
+        for table in self.every:
+            if table.startswith("bronze."):
+                known += ingest.loaded(self._registered, self.tables, table)
+        loads = any(step.layer == "bronze" for step in self.steps.values())
+        found = landing.look(self.domain, self.run.landing, known) if loads else Found()
         rows = [file.rows for file in known] + [file.rows for file in found.deliveries]
         self.few = sum(rows) <= self.run.environment.small
+        if not self.few and "gold" in self.layers:
+            # Of few rows views are made from all of them: that costs less than to keep sums.
+            self.rollups = fold.of(self.domain)
+            more = self.rollups.steps()
+            self.every |= more
+            self.steps |= plan.chosen(self.every, self.run.only, self.layers)
         found.deliveries = [d for d in found.deliveries if self.bronze_table(d) in self.steps]
         return found
 
@@ -226,7 +234,9 @@ class _Work:
         needs = dict.fromkeys(_needs(step))
         before = [need for need in needs if need in verdicts and verdicts[need].due]
         if before and not verdict.due:
-            return Verdict("stale", f"{', '.join(before)} may be written")
+            verdict = Verdict("stale", f"{', '.join(before)} may be written")
+        if verdict.due and (words := self.rollups.words(step.name)) and step.layer == "gold":
+            return Verdict(verdict.status, f"{verdict.reason}; {words}")
         return verdict
 
     def note_empty(self, result: Result) -> None:
@@ -303,7 +313,7 @@ class _Work:
 
     def build(self, result: Result, watch: Watch, outcomes: dict[str, Outcome]) -> None:
         """Every step in dependency order, as many at once as the environment allows."""
-        graph = TopologicalSorter(_graph(self.steps, self.domain))
+        graph = TopologicalSorter(_graph(self.steps, self.domain, self.rollups))
         graph.prepare()
         running: dict[Future[Outcome | None], str] = {}
         with ThreadPoolExecutor(self.run.environment.threads) as pool:
@@ -394,7 +404,10 @@ class _Work:
         if not verdict.due:
             return Outcome(step.table, "fresh")
         self._check_inputs(step, inputs)
-        build = gold.Build(writer, self.run, step, table, self.domain, verdict, state, inputs)
+        source = fold.current(self.logs, self.tables, self.rollups, table, inputs)
+        build = gold.Build(
+            writer, self.run, step, table, self.domain, verdict, state, inputs, source
+        )
         rows = build.rows()
         if checks := self.domain.checks.get(step.table):
             wanted = gates.measured(checks, self.domain, self.run.business_date)
@@ -402,6 +415,17 @@ class _Work:
             judged = self._judge(step.table, build.whole(rows), measured)
             build.meta |= gates.remembered(judged)
         build.write(rows)
+        after = commits.state(self.logs, self.tables, step.table)
+        assert after is not None
+        return _gold_outcome(step.table, verdict, after)
+
+    def _rollup_step(self, step: Step, found: Found) -> Outcome:
+        writer = self.writer()
+        verdict, state, inputs = plan.verdict(self.logs, self.tables, step, self.run)
+        if not verdict.due:
+            return Outcome(step.table, "fresh")
+        self._check_inputs(step, inputs)
+        fold.build(writer, self.run.run_id, self.rollups, step, verdict, state, inputs)
         after = commits.state(self.logs, self.tables, step.table)
         assert after is not None
         return _gold_outcome(step.table, verdict, after)
@@ -494,7 +518,7 @@ def _let_end(running: dict[Future[Outcome | None], str], outcomes: dict[str, Out
             outcomes[table] = outcome
 
 
-def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:
+def _graph(steps: dict[str, Step], domain: Domain, rollups: fold.Rollups) -> dict[str, list[str]]:
     """What comes before what.
 
     The part of a silver table that needs no parents, the checks of a silver table and the
@@ -517,6 +541,7 @@ def _graph(steps: dict[str, Step], domain: Domain) -> dict[str, list[str]]:
             others = domain.checks[table].others if table in domain.checks else []
             before += [other for other in others if other in steps]
             before += [CHECKS + table for table in checked]
+            before += [one for one in rollups.before(step.name) if one in steps]
             graph[AFTER + table] = [table]
         graph[table] = before
     return graph

@@ -83,6 +83,8 @@ def _arrow(kind: spark_types.DataType) -> pa.DataType:
         return pa.list_(_arrow(kind.elementType))
     if isinstance(kind, spark_types.StructType):
         return pa.struct([(field.name, _arrow(field.dataType)) for field in kind.fields])
+    if isinstance(kind, spark_types.DecimalType):
+        return pa.decimal128(kind.precision, kind.scale)
     plain = {
         "string": pa.string(),
         "boolean": pa.bool_(),

@@ -117,8 +117,15 @@ def names_its_tables(sql: str) -> bool:
         tree = query_in(sql)
     except NotSql:
         return True
-    bare = {table.name for table in tree.find_all(exp.Table) if table.db and not table.alias}
-    return any(column.table in bare for column in tree.find_all(exp.Column))
+    for select in tree.find_all(exp.Select):
+        sources = [select.args.get("from_"), *(select.args.get("joins") or [])]
+        tables = [
+            source.this for source in sources if source and isinstance(source.this, exp.Table)
+        ]
+        bare = {table.name for table in tables if table.db and not table.alias}
+        if bare and any(column.table in bare for column in select.find_all(exp.Column)):
+            return True
+    return False
 
 
 def row_wise(sql: str, keys: Container[str]) -> bool:

@@ -16,7 +16,7 @@ from lakehouse.errors import ConfigError, StorageError
 if TYPE_CHECKING:  # who only wants to know where tables are need not load Spark
     from pyspark.sql import SparkSession
 
-LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "ops")
+LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "rollup", "ops")
 NAMING = threading.Lock()
 LEAST_FREE = 256 * 1024 * 1024
 

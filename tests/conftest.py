@@ -27,8 +27,11 @@ def _at_home() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def spark(_at_home: None) -> SparkSession:
-    """One session for all tests; it runs for minutes, so the thorough JIT tier pays."""
-    return session.start(config.environment("local"), few=False)
+    """One session for all tests: queries over few rows, for so long that the thorough JIT pays."""
+    local = config.environment("local")
+    queries = {k: v for k, v in local.quick.items() if k.startswith("spark.sql.")}
+    chosen = local.model_copy(update={"spark": {**local.spark, **queries}})
+    return session.start(chosen, few=False)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from tests.again.model import File
 from tests.again.small import lay, log_of
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = ("create", "append", "apply", "sync", "mark", "optimize")
+METHODS = ("create", "append", "apply", "sync", "add", "mark", "optimize")
 INHERITED_NOT = ("SPARK_CONF_DIR", "SPARK_HOME", "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
 COMMIT = "*[0-9].json"
 MANY = 300

@@ -24,7 +24,7 @@ from lakehouse.errors import ConcurrencyError
 from lakehouse.run import execute
 from lakehouse.session import fork
 from lakehouse.tables import Tables
-from tests.again.house import Row, Shop
+from tests.again.house import Row, Shop, plain
 from tests.again.kills import Place, hooked
 from tests.again.model import File
 from tests.again.scenarios import moment
@@ -334,13 +334,17 @@ def test_optimize_that_looked_before_the_run_wrote(
 
 def test_a_reader_sees_a_table_before_or_after_a_run(shop: Shop, undisturbed: Undisturbed) -> None:
     names = ("gold.fact_orders", "gold.sales_by_agent")
-    reader = Shop(fork(shop.spark), shop.folder)
+    session = fork(shop.spark)
     done = threading.Event()
+
+    def rows(name: str) -> Counter[Row]:
+        stored = session.read.format("delta").load(str(shop.warehouse.joinpath(*name.split("."))))
+        return Counter(plain(row.asDict()) for row in stored.collect())
 
     def read() -> list[tuple[str, Counter[Row]]]:
         seen = []
         while not done.is_set():
-            seen += [(name, Counter(rows_of(reader, name))) for name in names]
+            seen += [(name, rows(name)) for name in names]
         return seen
 
     with ThreadPoolExecutor(1) as pool:

@@ -55,7 +55,10 @@ def doctors(hospital: Domain, *rows: str) -> GoldTable:
 
 def test_sql_that_fits_gives_the_declared_columns_and_types(ours: Writer, hospital: Domain) -> None:
     table = summary(hospital, GOOD)
-    given = {f.name: f.dataType.simpleString() for f in gold.query(ours, table).schema}
+    given = {
+        f.name: f.dataType.simpleString()
+        for f in gold.query(ours, table, table.sql, table.reads).schema
+    }
     assert given == {name: column.type for name, column in table.columns.items()}
 
 
@@ -74,7 +77,7 @@ def test_an_error_in_sql_names_file_and_line(
 ) -> None:
     table = summary(hospital, sql)
     with pytest.raises(ConfigError) as caught:
-        gold.query(ours, table)
+        gold.query(ours, table, table.sql, table.reads)
     told = str(caught.value)
     assert told.startswith(f"{shown(table.path)}:{line}: ")
     assert what in told
@@ -87,7 +90,7 @@ def test_a_type_other_than_declared_is_refused_with_both_types(
     sql = GOOD.replace("cast(4 as bigint)", "4").replace("decimal(6,4)", "double")
     table = summary(hospital, sql)
     with pytest.raises(ConfigError) as caught:
-        gold.query(ours, table)
+        gold.query(ours, table, table.sql, table.reads)
     assert str(caught.value) == (
         f"{shown(table.path)}: `visit_count` is declared bigint, the SQL gives int; "
         "`follow_up_rate` is declared decimal(6,4), the SQL gives double"

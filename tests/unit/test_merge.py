@@ -210,4 +210,4 @@ def test_a_storage_that_cannot_be_reached_may_come_back(error: BaseException, pa
     ],
 )  # fmt: skip
 def test_partitions_are_named_as_sql(values: list[Any], sql: str) -> None:
-    assert merge._among("c", values) == sql
+    assert merge.among("kept.`c`", values, merge._literal) == sql
