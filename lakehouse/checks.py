@@ -214,23 +214,27 @@ class Checks:
                 self._expression(source.path, where, mapping.expr, misfit)
 
     def _gold(self, table: GoldTable) -> None:
-        for key in ("grain", "partition_by", "zorder_by"):
-            for name in getattr(table, key):
-                if name not in table.columns:
-                    self._problem(table.path, (key,), f"`{name}` is no column of this table")
-        for name in table.zorder_by:
-            if name in table.phi:
-                self._problem(
-                    table.path,
-                    ("zorder_by",),
-                    f"`{name}` has a PHI class: Z-order needs statistics, and they show values",
-                )
+        self._layout(table)
         for read_name in table.reads:
             schema, _, name = read_name.partition(".")
             files = {"silver": "entities/*.yml", "gold": "gold/*.sql", "codes": "codes/*.csv"}
             if schema not in files or name not in self._named(files[schema]):
                 self._problem(table.path, ("reads",), f"no table `{read_name}` is declared")
         self._select(table)
+
+    def _layout(self, table: GoldTable) -> None:
+        for key in ("grain", "partition_by", "zorder_by", "cluster_by"):
+            for name in getattr(table, key):
+                if name not in table.columns:
+                    self._problem(table.path, (key,), f"`{name}` is no column of this table")
+                elif key in ("zorder_by", "cluster_by") and name in table.phi:
+                    words = (
+                        f"`{name}` has a PHI class: order needs statistics, and they show values"
+                    )
+                    self._problem(table.path, (key,), words)
+        if table.cluster_by and (table.zorder_by or table.partition_by or table.kind == "view"):
+            words = "is for a star table without `partition_by` and `zorder_by`"
+            self._problem(table.path, ("cluster_by",), words)
 
     def _select(self, table: GoldTable) -> None:
         try:

@@ -318,7 +318,11 @@ class GoldColumn(Declared):
 
 
 class GoldTable(Declared):
-    """One gold table: what it answers, at which grain, from which tables, in which SQL."""
+    """One gold table: what it answers, at which grain, from which tables, in which SQL.
+
+    Rows that are read together lie together: in the Z-order of `zorder_by`, or by liquid clustering
+    on `cluster_by`, for stars only, whose columns can change without a rewrite.
+    """
 
     name: Name
     kind: Literal["dimension", "fact", "view"]
@@ -329,6 +333,7 @@ class GoldTable(Declared):
     reads: tuple[str, ...]
     partition_by: tuple[Name, ...] = ()
     zorder_by: tuple[Name, ...] = ()
+    cluster_by: tuple[Name, ...] = ()
     version: int = Field(ge=1)
     sql: str
     path: Path

@@ -152,7 +152,7 @@ class Table:
     columns: dict[str, Column]
     grain: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
-    zorder_by: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
     title: str = ""
 
     @property
@@ -315,7 +315,7 @@ def _gold(table: GoldTable) -> Table:
         columns,
         table.grain,
         table.partition_by,
-        table.zorder_by,
+        table.zorder_by or table.cluster_by,
     )
 
 

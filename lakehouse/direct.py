@@ -58,13 +58,15 @@ class DirectWriter(Writer):
         meta: dict[str, Any],
         *,
         partition_by: Iterable[str] = (),
+        cluster_by: Iterable[str] = (),
         private: Iterable[str] = (),
         sort_by: Iterable[str] = (),
         change_feed: bool = True,
     ) -> None:
         """Make the table hold exactly these rows, with this schema; its history is kept."""
         partition, order = list(partition_by), list(sort_by)
-        rows, incoming = self._taken(table, rows, meta)
+        clustered = list(cluster_by)
+        rows, incoming = self._taken(table, rows, meta, not clustered)
         if incoming is not None:
             if order:
                 incoming = incoming.sort_by([(column, "ascending") for column in order])
@@ -79,6 +81,7 @@ class DirectWriter(Writer):
             rows,
             meta,
             partition_by=partition,
+            cluster_by=clustered,
             private=private,
             sort_by=order,
             change_feed=change_feed,
@@ -101,7 +104,8 @@ class DirectWriter(Writer):
         except TableNotFoundError:
             there = None
         if there is not None and not (
-            _schema(there) == Schema.from_arrow(rows.schema).to_json()
+            _ours(there)
+            and _schema(there) == Schema.from_arrow(rows.schema).to_json()
             and there.metadata().partition_columns == partition_by
             and there.metadata().description == description
             and configuration.items() <= there.metadata().configuration.items()
@@ -121,7 +125,7 @@ class DirectWriter(Writer):
 
     def append(self, table: str, rows: Rows, meta: dict[str, Any], seen: int) -> None:
         """Add the rows to the table as it was at a version, once."""
-        rows, incoming = self._taken(table, rows, meta)
+        rows, incoming = self._taken(table, rows, meta, self._writes(table))
         if incoming is None:
             super().append(table, rows, meta, seen)
             return
@@ -211,7 +215,7 @@ class DirectWriter(Writer):
 
     def mark(self, table: str, meta: dict[str, Any]) -> None:
         """Record in a commit without rows that the table was looked at and is still right."""
-        if "content" not in meta:
+        if "content" not in meta or not self._writes(table):
             self._name_tables()
             super().mark(table, meta)
             return
@@ -224,7 +228,7 @@ class DirectWriter(Writer):
         _persistent(write)
 
     def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
-        """Rewrite small files into few, clustered by the Z-order columns."""
+        """Rewrite small files into few: in this Z-order, or as a clustered table says."""
         columns = list(zorder_by)
         meta = {**meta, "zorder_by": columns}
 
@@ -247,8 +251,12 @@ class DirectWriter(Writer):
         """Spark writes to tables by their names, which it does not know before they are needed."""
         self.tables.register(self.spark, writing=True)
 
+    def _writes(self, table: str) -> bool:
+        return _ours(DeltaTable(self._place(table)))
+
     def _fits(self, table: str) -> bool:
-        return scan.fits(DeltaTable(self._place(table)))
+        stored = DeltaTable(self._place(table))
+        return _ours(stored) and scan.fits(stored)
 
     def _merger(
         self,
@@ -338,6 +346,11 @@ def _stored(kind: pa.DataType) -> pa.DataType:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _ours(table: DeltaTable) -> bool:
+    """Whether delta-rs knows all that a writer of the table has to: it does not cluster."""
+    return "clustering" not in (table.protocol().writer_features or ())
 
 
 def _measurable(schema: pa.Schema) -> list[str]:

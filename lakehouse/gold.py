@@ -165,6 +165,7 @@ class Build:
                 rows,
                 self.meta,
                 partition_by=table.partition_by,
+                cluster_by=table.cluster_by,
                 private=table.phi,
                 sort_by=(table.zorder_by or table.grain) if table.kind == "view" else (),
             )
@@ -188,7 +189,7 @@ def wants_optimize(table: GoldTable, log: Iterable[Commit]) -> bool:
     A fact that was made anew, or any table to which many files were added since it was clustered.
     """
     added = 0
-    for commit in log if table.zorder_by else ():
+    for commit in log if table.zorder_by or table.cluster_by else ():
         if commit.operation == "OPTIMIZE":
             break
         if not commit.ours:

@@ -33,7 +33,7 @@ class Layout:
 
 
 def optimize(spark: SparkSession, run: Run) -> list[str]:
-    """OPTIMIZE every Z-ordered gold table of the domain; the names of those that were there."""
+    """OPTIMIZE every Z-ordered or clustered gold table; the names of those that were there."""
     tables = Tables(run)
     tables.check_writable()
     if not scan.direct(tables):
@@ -42,7 +42,7 @@ def optimize(spark: SparkSession, run: Run) -> list[str]:
     done = []
     for table in domains.load(run.conf, run.domain).gold.values():
         name = f"gold.{table.name}"
-        if table.zorder_by and tables.exists(spark, name):
+        if (table.zorder_by or table.cluster_by) and tables.exists(spark, name):
             writer.optimize(name, table.zorder_by, commits.maintenance(run.run_id))
             done.append(name)
     return done

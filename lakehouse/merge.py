@@ -75,6 +75,7 @@ class Writer:
         meta: dict[str, Any],
         *,
         partition_by: Iterable[str] = (),
+        cluster_by: Iterable[str] = (),
         private: Iterable[str] = (),
         sort_by: Iterable[str] = (),
         change_feed: bool = True,
@@ -104,6 +105,8 @@ class Writer:
             writer = writer.tableProperty("comment", comments.table)
         if partition:
             writer = writer.partitionedBy(*[rows[column] for column in partition])
+        if clustered := list(cluster_by):
+            writer = writer.clusterBy(*clustered)
         persistent(writer.createOrReplace)
 
     def append(self, table: str, rows: Rows, meta: dict[str, Any], seen: int) -> None:
@@ -206,7 +209,7 @@ class Writer:
         self._statement(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({told})", meta)
 
     def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
-        """Rewrite small files into few, clustered by the Z-order columns."""
+        """Rewrite small files into few: in this Z-order, or as a clustered table says."""
         names = list(zorder_by)
         columns = ", ".join(f"`{column}`" for column in names)
         clause = f" ZORDER BY ({columns})" if columns else ""

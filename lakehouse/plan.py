@@ -111,6 +111,8 @@ def _gold_text(table: GoldTable) -> dict[str, Any]:
         "sql": table.sql.partition("*/")[2],
         "columns": {name: [column.type, column.phi] for name, column in table.columns.items()},
         "layout": [table.kind, table.grain, table.partition_by, table.zorder_by, table.version],
+        # Said only where it is declared: else every table would count as defined anew.
+        **({"cluster_by": table.cluster_by} if table.cluster_by else {}),
     }
 
 

@@ -202,7 +202,7 @@ def _facts(domain: Domain, table: Table) -> dict[str, str]:
     found = {
         "One row per": ", ".join(table.grain),
         "Partitioned by": ", ".join(table.partition_by),
-        "Sorted for reading by": ", ".join(table.zorder_by),
+        "Sorted for reading by": ", ".join(table.order),
     }
     if entity := _entity(domain, table):
         found |= _contract(entity)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse import commits, config, direct, scan
 from lakehouse.commits import Point, metadata
@@ -165,3 +167,37 @@ def test_a_folder_with_an_odd_name_is_left_to_spark(spark: SparkSession, tmp_pat
 def test_columns_keep_their_order_whichever_way_they_are_read(ours: Writer) -> None:
     ours.create(TABLE, kinds(ours), META, partition_by=["small"])
     assert scan.frame(ours.spark, ours.tables, TABLE).columns == kinds(ours).columns
+
+
+def test_a_clustered_table_is_spark_s_to_write(ours: Writer) -> None:
+    assert isinstance(ours, DirectWriter)
+
+    def clustered() -> list[str]:
+        place = ours.tables.path(TABLE)
+        detail = ours.spark.sql(f"DESCRIBE DETAIL delta.`{place}`").collect()[0]
+        return list(detail["clusteringColumns"])
+
+    ours.create(TABLE, kinds(ours), META, cluster_by=["small"])
+    assert clustered() == ["small"]
+    ours.append(TABLE, kinds(ours).withColumn("id", F.concat("id", F.lit("2"))), META, 0)
+    late = kinds(ours).where("id = 'a'").withColumns({"small": F.lit(9), DELETE: F.lit(False)})
+    ours.apply(TABLE, late, ["id"], metadata("r2", "definition", {}))
+    ours.optimize(TABLE, [], commits.maintenance("r2"))
+    state = commits.state(None, ours.tables, TABLE)
+    assert state is not None
+    ours.mark(TABLE, state.kept(**metadata("r3", "definition", {})))
+    assert made_by(ours) == ["Spark"] * 5
+    assert scan.frame(ours.spark, ours.tables, TABLE).where("small = 9").count() == 1
+    assert clustered() == ["small"]
+    ours.create(TABLE, kinds(ours), META)
+    assert clustered() == []
+
+
+def test_rows_put_aside_are_not_computed_again(ours: Writer) -> None:
+    kept = ours.put_aside(kinds(ours), "somewhere", "r1")
+    with mock.patch.object(ours, "put_aside", wraps=ours.put_aside) as put_aside:
+        ours.create(TABLE, kept, META)
+        ours.append(TABLE, kept.where("id = 'a'"), META, 0)
+    again = [call.args[1] for call in put_aside.call_args_list]
+    assert again == [f"rows.{TABLE}"]
+    assert scan.frame(ours.spark, ours.tables, TABLE).count() == 4

@@ -200,6 +200,17 @@ PLANTED = {
     "zorder_by that is no column": (
         "gold/follow_up_summary.sql", "zorder_by: [department]", "zorder_by: [ward]", "zorder_by:", "`ward` is no column",
     ),
+    "cluster_by a column with a PHI class": (
+        "gold/dim_patients.sql", "zorder_by: []", "cluster_by: [country]", "cluster_by:", "`country` has a PHI class",
+    ),
+    "cluster_by beside zorder_by": (
+        "gold/dim_doctors.sql", "zorder_by: [department]", "zorder_by: [department]\ncluster_by: [department]",
+        "cluster_by:", "without `partition_by` and `zorder_by`",
+    ),
+    "cluster_by of a view": (
+        "gold/follow_up_summary.sql", "zorder_by: [department]", "cluster_by: [department]",
+        "cluster_by:", "is for a star table",
+    ),
     "zorder_by a column with a PHI class": (
         "gold/dim_patients.sql", "zorder_by: []", "zorder_by: [country]", "zorder_by:", "`country` has a PHI class",
     ),
