@@ -16,7 +16,7 @@ import json
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -165,10 +165,12 @@ def batches(path: Path, layout: Layout, size: int = 20_000) -> Iterator[Batch]:
                 return
             lines = _first_lines(chunk, before, reader.line_num)
             torn = _cut_end(chunk)
-            kept = [(line, r) for line, r in zip(lines, chunk, strict=False) if not _is_blank(r)]
-            if kept:
-                yield _batch(row, kept, layout, torn)
-            row += len(kept)
+            if any(map(_is_blank, chunk)):
+                kept = [at for at, record in enumerate(chunk) if not _is_blank(record)]
+                lines, chunk = [lines[at] for at in kept], [chunk[at] for at in kept]
+            if chunk:
+                yield _batch(row, lines[: len(chunk)], chunk, layout, torn)
+            row += len(chunk)
 
 
 def _cut_end(chunk: list[list[str]]) -> bool:
@@ -196,14 +198,17 @@ def _breaks(field: str) -> int:
     return field.count("\n") + field.count("\r") - field.count("\r\n")
 
 
-def _batch(row: int, kept: list[tuple[int, list[str]]], layout: Layout, torn: bool) -> Batch:
-    records: list[list[str | None]] = [list(record) for _, record in kept]
+def _batch(
+    row: int, lines: list[int], records: list[list[str]], layout: Layout, torn: bool
+) -> Batch:
     rescued: list[dict[str, object] | None] = [None] * len(records)
-    for at, record in enumerate(records):
-        if len(record) != layout.width or (torn and at == len(records) - 1):
-            rescued[at] = {"_ragged": record}
-            records[at] = [*record, *[None] * layout.width][: layout.width]
-    by_place: list[list[str | None]] = [list(column) for column in zip(*records, strict=True)]
+    ragged = [at for at, record in enumerate(records) if len(record) != layout.width]
+    for at in {*ragged, *([len(records) - 1] if torn else [])}:
+        rescued[at] = {"_ragged": records[at]}
+    filled: list[Sequence[str | None]] = [*records]
+    for at in ragged:
+        filled[at] = [*records[at], *[None] * layout.width][: layout.width]
+    by_place: list[list[str | None]] = [list(column) for column in zip(*filled, strict=True)]
     for column in by_place:
         _compose(column, rescued)
     if layout.extras:
@@ -213,8 +218,8 @@ def _batch(row: int, kept: list[tuple[int, list[str]]], layout: Layout, torn: bo
     absent: list[str | None] = [None] * len(records)
     columns = [absent if place is None else by_place[place] for place in layout.positions]
     return Batch(
-        rows=list(range(row + 1, row + len(kept) + 1)),
-        lines=[line for line, _ in kept],
+        rows=list(range(row + 1, row + len(records) + 1)),
+        lines=lines,
         columns=columns,
         rescued=[None if odd is None else json.dumps(odd, ensure_ascii=False) for odd in rescued],
     )

@@ -90,7 +90,11 @@ class Build:
 
         These are put aside with `_op`: inserted, updated or removed.
         """
-        rows = query(self.writer, self.table, *self.source)
+        try:
+            rows = query(self.writer, self.table, *self.source)
+        except ConfigError:
+            # The SQL as it was written says best what is wrong; it may also be right.
+            rows = query(self.writer, self.table, self.table.sql, self.table.reads)
         self.kept = self.kept and _same_columns(self.writer, self.name, rows)
         self.touched = self._touched() if self.kept else None
         if self.touched is None:

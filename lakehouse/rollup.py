@@ -16,10 +16,12 @@ from sqlglot import exp
 from lakehouse.sqltext import DIALECT, PLACEHOLDER, query_in
 
 # How many rows of the table are in a row of the rollup.
-COUNT = "n"
+COUNT = "_rows"
 # The types whose sums are exact, however they are added up.
 EXACT = re.compile(r"tinyint|smallint|int|bigint|decimal\((\d+),\s*(\d+)\)")
 MOST_DIGITS = 38
+# The types of which equal values are the same to every engine: 0.0 and -0.0 are not.
+KEYS = re.compile(r"tinyint|smallint|int|bigint|decimal\(.*\)|string|boolean|date|timestamp")
 # Functions of a column that need its single values, but not how often each of them came.
 SINGLE = (exp.Min, exp.Max)
 
@@ -48,7 +50,7 @@ class Measure:
 class Rollup:
     """The rows of a table that fulfil `where`, summed by the columns of `keys`.
 
-    Grain: keys. Columns: keys, `n` rows, and one per measure; a sum of nothing is 0.
+    Grain: keys. Columns: keys, `_rows`, and one per measure; a sum of nothing is 0.
     """
 
     of: str
@@ -61,7 +63,7 @@ class Rollup:
         """The rollup as a table, the same for every view that needs it."""
         base = self.of.partition(".")[2]
         told = f"__{hashlib.sha256(self.where.encode()).hexdigest()[:6]}" if self.where else ""
-        return f"rollup.{base}{told}__by_{'_'.join(self.keys) or 'nothing'}"
+        return f"rollup.{base}{told}__by_{'__'.join(self.keys) or 'nothing'}"
 
     def query(self, rows: str, sign: str = "1") -> str:
         """SQL that sums `rows`, each of them as often as `sign` says; groups of nothing are left
@@ -160,7 +162,7 @@ class _Block:
     def __init__(self, select: exp.Select, table: exp.Table, types: Types) -> None:
         self.select, self.table = select, table
         self.of = f"{table.db}.{table.name}"
-        self.alias = table.alias or table.name
+        self.alias = (table.alias or table.name).lower()
         self.types = types[self.of]
         self.joins = bool(select.args.get("joins"))
         self.measures: dict[str, Measure] = {}
@@ -220,7 +222,7 @@ class _Block:
 
     def _mine(self, column: exp.Column) -> bool:
         if column.table:
-            return column.table == self.alias
+            return column.table.lower() == self.alias
         if self.joins:
             raise Unfit(f"`{column.name}` is not said to be of one of the tables that are joined")
         return True
@@ -232,9 +234,16 @@ class _Block:
             if isinstance(node, exp.Column) and self._mine(node):
                 # A name of this SELECT's own result stands for what it is made of.
                 if node.name in self.types:
+                    self._check_key(node.name)
                     yield node
                 elif node.name not in self.select.named_selects:
                     raise Unfit(f"{self.of} has no column `{node.name}`")
+
+    def _check_key(self, name: str) -> None:
+        if not KEYS.fullmatch(self.types[name]):
+            raise Unfit(f"{self.of} is not to be summed by `{name}`, a {self.types[name]}")
+        if "__" in name or name.strip("_") != name:
+            raise Unfit(f"`{name}` is no name of which others can be made")
 
     def _grouping(self) -> Iterator[exp.Column]:
         group = self.select.args.get("group")
@@ -319,12 +328,20 @@ class _Block:
         if isinstance(node, exp.Sum):
             return f"cast(case when sum({counted}) > 0 then sum({summed}) end as {kind})"
         if exact[1]:
-            if digits > 20:
+            if digits > 20 or scale > 8:
                 raise Unfit(f"`{node.sql(dialect=DIALECT)}` has more digits than a mean can hold")
             mean = f"decimal({digits + 4},{scale + 4})"
-            # So many digits that the mean is rounded but once.
-            above = f"cast(sum({summed}) as decimal(22,{scale}))"
-            return f"cast({above} / cast(nullif(sum({counted}), 0) as decimal(11,0)) as {mean})"
+            rows = f"cast(nullif(sum({counted}), 0) as decimal(11,0))"
+            # So few digits above that there is room for those below, and the mean is rounded once.
+            usual = f"cast(sum({summed}) as decimal(22,{scale})) / {rows}"
+            return (
+                f"case when abs(sum({summed})) < 1e{21 - scale}bd then cast({usual} as {mean})"
+                f" else cast(sum({summed}) / {rows} as {mean}) end"
+            )
+        if type_ == "bigint":
+            raise Unfit(
+                f"`{node.sql(dialect=DIALECT)}` adds floating-point numbers, which are not exact"
+            )
         return f"cast(sum({summed}) as double) / nullif(sum({counted}), 0)"
 
     def _type(self, what: exp.Expr) -> str:
@@ -343,7 +360,7 @@ class _Block:
         slug = re.sub(r"\W+", "_", text).strip("_").lower()
         if not re.fullmatch(r"`?\w+`?", text):
             slug = f"{slug[:30]}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-        column = f"{how}_{slug}"
+        column = f"_{how}_{slug}"
         self.measures[column] = Measure(column, sql, kind)
         return column
 

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
@@ -33,8 +34,11 @@ def conf_folder(folder: Path) -> Path:
     shutil.copytree(HERE / "conf", folder)
     shutil.copytree(CONF / "environments", folder / "environments")
     local = folder / "environments" / "local.yml"
-    # Every table is kept by its changes, however small it is: that is what is tested here.
-    local.write_text(local.read_text().replace("threads: 4", "threads: 4\nsmall: 0"))
+    declared = yaml.safe_load(local.read_text(encoding="utf-8"))
+    # Every table is kept by its changes, however small it is: that is what is tested here. The
+    # settings for few rows are right all the same.
+    declared |= {"small": 0, "spark": {**declared["spark"], **declared["quick"]}}
+    local.write_text(yaml.safe_dump(declared), encoding="utf-8")
     return folder
 
 
