@@ -26,7 +26,17 @@ from pyarrow import dataset
 from lakehouse import commits, scan
 from lakehouse.commits import SAID
 from lakehouse.difference import DELETE
-from lakehouse.merge import MANY, Given, Rows, Writer, among, persistent, properties, said
+from lakehouse.merge import (
+    MANY,
+    Given,
+    Rows,
+    Writer,
+    among,
+    conflicts,
+    persistent,
+    properties,
+    said,
+)
 
 if TYPE_CHECKING:
     from deltalake.table import TableMerger
@@ -203,7 +213,7 @@ class DirectWriter(Writer):
             merger = merger.when_matched_delete(f"{sums[count]} = 0").when_matched_update(sums)
             self._execute(merger.when_not_matched_insert(new), table, meta)
 
-        _persistent(write)
+        _persistent(write, again=conflicts)
 
     def _execute(self, merger: TableMerger, table: str, meta: dict[str, Any]) -> None:
         """Merge; where nothing had to change, delta-rs makes no commit, and a mark says so."""
@@ -317,14 +327,16 @@ def _loaded(files: list[Path]) -> pa.Table:
     return dataset.dataset(files, format=form).to_table()
 
 
-def _persistent(write: Callable[[], Given]) -> Given:
+def _persistent(
+    write: Callable[[], Given], again: Callable[[BaseException], bool] | None = None
+) -> Given:
     def attempt() -> Given:
         try:
             return write()
         except CommitFailedError as error:
             raise ConcurrentWriteException(str(error)) from error
 
-    return persistent(attempt)
+    return persistent(attempt, again)
 
 
 def _described(rows: pa.Table, words: Mapping[str, str]) -> pa.Table:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lakehouse import changes, commits, plan, rollup, scan
@@ -38,6 +39,7 @@ class Rollups:
     changed: dict[str, DataFrame | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @cached_property
     def steps(self) -> dict[str, Step]:
         """Each rollup as a step."""
         return {
@@ -84,7 +86,11 @@ def current(
     found = rollups.kept.get(view.name)
     for one in found.rollups if found else ():
         state = commits.state(spark, tables, one.name)
-        if state is None or state.inputs.get(one.of) != now.get(one.of):
+        if (
+            state is None
+            or state.meta.get("definition") != rollups.steps[one.name].definition
+            or state.inputs.get(one.of) != now.get(one.of)
+        ):
             return view.sql, view.reads
     if found is None or not found.rollups:
         return view.sql, view.reads
@@ -112,7 +118,7 @@ def build(
     meta["seconds"] = round(time.monotonic() - started, 1)
     if changed is None:
         rows = _summed(writer.spark, one, scan.frame(writer.spark, writer.tables, one.of))
-        writer.create(one.name, rows, meta, private=one.keys, change_feed=False)
+        writer.create(one.name, rows, meta, private=[*one.keys, *one.names], change_feed=False)
     else:
         assert state is not None
         writer.add(one.name, _summed(writer.spark, one, changed), one.keys, COUNT, meta)
@@ -138,10 +144,10 @@ def _signed(
     spark, tables = writer.spark, writer.tables
     if commits.since(spark if tables.catalog else None, tables, table, before) is None:
         return None
-    rows = changes.feed(spark, tables, table, before, now)
     sign = F.when(F.col("_change_type").isin(*ADDED), 1).otherwise(-1)
-    rows = rows.withColumn(SIGN, sign).drop("_change_type", "_commit_version", "_commit_timestamp")
     try:
+        rows = changes.feed(spark, tables, table, before, now).withColumn(SIGN, sign)
+        rows = rows.drop("_change_type", "_commit_version", "_commit_timestamp")
         return writer.put_aside(rows, name, run_id)
     except spark_errors.PySparkException:
         # Files that the change feed needs were vacuumed away: a rebuild does not need them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterable
@@ -90,11 +91,7 @@ class Build:
 
         These are put aside with `_op`: inserted, updated or removed.
         """
-        try:
-            rows = query(self.writer, self.table, *self.source)
-        except ConfigError:
-            # The SQL as it was written says best what is wrong; it may also be right.
-            rows = query(self.writer, self.table, self.table.sql, self.table.reads)
+        rows = self._asked()
         self.kept = self.kept and _same_columns(self.writer, self.name, rows)
         self.touched = self._touched() if self.kept else None
         if self.touched is None:
@@ -104,6 +101,13 @@ class Build:
         new = rows.join(F.broadcast(self.touched), grain, "left_semi")
         found = difference(new, old, grain).where(F.col(OP) != UNCHANGED)
         return self.writer.put_aside(found, self.name, self.run.run_id)
+
+    def _asked(self) -> DataFrame:
+        """The rows of the SQL: over rollups where these are current, else as it was written."""
+        with contextlib.suppress(ConfigError):
+            return query(self.writer, self.table, *self.source)
+        # The SQL as it was written says best what is wrong; it may also be right.
+        return query(self.writer, self.table, self.table.sql, self.table.reads)
 
     def _stored(self) -> DataFrame:
         return scan.frame(self.writer.spark, self.writer.tables, self.name)

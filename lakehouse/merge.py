@@ -91,23 +91,57 @@ class Writer:
         comments = self.comments.get(table)
         if comments:
             rows = _described(rows, comments)
+        hidden = {*private, *partition}
+        measured = [column for column in _measurable(rows) if column not in hidden]
+        told = properties(measured, change_feed)
+        if comments:
+            told["comment"] = comments.table
+        if clustered := list(cluster_by):
+            self._create_clustered(table, rows, clustered, told, meta)
+        else:
+            self._create(table, rows, partition, told, meta)
+
+    def _create(
+        self,
+        table: str,
+        rows: DataFrame,
+        partition_by: list[str],
+        told: dict[str, str],
+        meta: dict[str, Any],
+    ) -> None:
         # Not create(): files that a killed run left behind would make it refuse the folder.
         writer = rows.writeTo(self.tables.name(table)).using("delta")
         writer = writer.option("userMetadata", said(meta))
         if self.tables.catalog is None:
             # At a stated location no DROP of a name can take the files with it.
             writer = writer.option("path", self.tables.uri(table))
-        hidden = {*private, *partition}
-        measured = [column for column in _measurable(rows) if column not in hidden]
-        for key, value in properties(measured, change_feed).items():
+        for key, value in told.items():
             writer = writer.tableProperty(key, value)
-        if comments:
-            writer = writer.tableProperty("comment", comments.table)
-        if partition:
-            writer = writer.partitionedBy(*[rows[column] for column in partition])
-        if clustered := list(cluster_by):
-            writer = writer.clusterBy(*clustered)
+        if partition_by:
+            writer = writer.partitionedBy(*[rows[column] for column in partition_by])
         persistent(writer.createOrReplace)
+
+    def _create_clustered(
+        self,
+        table: str,
+        rows: DataFrame,
+        columns: list[str],
+        told: dict[str, str],
+        meta: dict[str, Any],
+    ) -> None:
+        # A frame's writer cannot ask for it.
+        incoming = f"_incoming_{table.replace('.', '_')}"
+        rows.createOrReplaceTempView(incoming)
+        place = "" if self.tables.catalog else f"LOCATION '{self.tables.uri(table)}'"
+        said = ", ".join(f"'{key}' = {_literal(value)}" for key, value in told.items())
+        names = ", ".join(f"`{column}`" for column in columns)
+        self._statement(
+            f"CREATE OR REPLACE TABLE {self.tables.name(table)} USING delta CLUSTER BY ({names}) "
+            f"{place} TBLPROPERTIES ({said}) AS SELECT * FROM {incoming}",
+            meta,
+        )
+        if shared(self.spark):
+            self.mark(table, meta)
 
     def append(self, table: str, rows: Rows, meta: dict[str, Any], seen: int) -> None:
         """Add the rows to the table as it was at a version, once.
@@ -197,6 +231,8 @@ class Writer:
             WHEN NOT MATCHED THEN INSERT *
             """,
             meta,
+            # Again only what is known to have failed: else it could be added twice.
+            again=conflicts,
         )
 
     def mark(self, table: str, meta: dict[str, Any]) -> None:
@@ -232,19 +268,31 @@ class Writer:
     def _frame(self, rows: Rows) -> DataFrame:
         return self.spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows
 
-    def _merge(self, table: str, rows: DataFrame, how: str, meta: dict[str, Any]) -> None:
+    def _merge(
+        self,
+        table: str,
+        rows: DataFrame,
+        how: str,
+        meta: dict[str, Any],
+        again: Callable[[BaseException], bool] | None = None,
+    ) -> None:
         # Threads that share a session share its views, but each has tables of its own.
         incoming = f"_incoming_{table.replace('.', '_')}"
         rows.createOrReplaceTempView(incoming)
         into = f"MERGE INTO {self.tables.name(table)} AS kept USING {incoming} AS incoming"
-        self._statement(into + how, meta)
+        self._statement(into + how, meta, again)
         if shared(self.spark):
             self.mark(table, meta)
 
-    def _statement(self, sql: str, meta: dict[str, Any]) -> None:
+    def _statement(
+        self,
+        sql: str,
+        meta: dict[str, Any],
+        again: Callable[[BaseException], bool] | None = None,
+    ) -> None:
         if not shared(self.spark):
             self.spark.conf.set(USER_METADATA, said(meta))
-        persistent(lambda: self.spark.sql(sql))
+        persistent(lambda: self.spark.sql(sql), again)
 
 
 def said(meta: dict[str, Any]) -> str:
@@ -261,14 +309,16 @@ def _described(rows: DataFrame, comments: Comments) -> DataFrame:
     return rows.select(*columns)
 
 
-def persistent(write: Callable[[], Given]) -> Given:
+def persistent(
+    write: Callable[[], Given], again: Callable[[BaseException], bool] | None = None
+) -> Given:
     """Write, again when what stood in the way can pass: a maintenance commit, a slow storage.
 
     Two runs of one domain are kept apart before they write, so a conflicting commit moved files but
     changed no row, and the same write is still right.
     """
     attempts = Retrying(
-        retry=retry_if_exception(can_pass),
+        retry=retry_if_exception(again or can_pass),
         stop=stop_after_attempt(5),
         wait=wait_random_exponential(multiplier=0.5, max=10),
         reraise=True,

@@ -34,6 +34,7 @@ from lakehouse.contracts import Domain
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Found
+from lakehouse.lazy import spark_errors
 from lakehouse.ledger import Outcome
 from lakehouse.plan import Step, Verdict
 from lakehouse.session import fork, running
@@ -172,8 +173,7 @@ class _Work:
         if not self.few and "gold" in self.layers:
             # Of few rows views are made from all of them: that costs less than to keep sums.
             self.rollups = fold.of(self.domain)
-            more = self.rollups.steps()
-            self.every |= more
+            self.every |= self.rollups.steps
             self.steps |= plan.chosen(self.every, self.run.only, self.layers)
         found.deliveries = [d for d in found.deliveries if self.bronze_table(d) in self.steps]
         return found
@@ -193,7 +193,8 @@ class _Work:
         due = [
             table
             for table, step in self.steps.items()
-            if step.layer != "bronze" and self._due(step)
+            # A rollup alone is of no use to anybody: it waits for what its views wait for.
+            if step.layer not in ("bronze", "rollup") and self._due(step)
         ]
         due += [table for table in _checked(self.steps, self.domain) if not self._settled(table)]
         if self.tables.catalog is None:  # there the lock tells a killed run from one at work
@@ -425,7 +426,11 @@ class _Work:
         if not verdict.due:
             return Outcome(step.table, "fresh")
         self._check_inputs(step, inputs)
-        fold.build(writer, self.run.run_id, self.rollups, step, verdict, state, inputs)
+        try:
+            fold.build(writer, self.run.run_id, self.rollups, step, verdict, state, inputs)
+        except spark_errors.PySparkException as error:
+            note = f"not kept ({type(error).__name__}): its views are made of all rows"
+            return Outcome(step.table, "fresh", notes=[note])
         after = commits.state(self.logs, self.tables, step.table)
         assert after is not None
         return _gold_outcome(step.table, verdict, after)

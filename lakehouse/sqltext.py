@@ -108,6 +108,12 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
     return "".join(pieces) + sql[end:]
 
 
+def words(sql: str) -> list[str]:
+    """The words of a text in order, without comments, and without those that mean nothing."""
+    tokens = sqlglot.tokenize(sql, read=DIALECT)
+    return [t.text.lower() for t in tokens if t.text.lower() not in ("as", "asc", "inner")]
+
+
 def names_its_tables(sql: str) -> bool:
     """Whether a column is called by the name of its table, not by an alias: `x.id` of `gold.x`.
 

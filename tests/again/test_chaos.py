@@ -41,6 +41,7 @@ def one_thread(in_the_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_undisturbed_it_is_what_the_model_says(undisturbed: Undisturbed) -> None:
     assert unlike(undisturbed.first, wanted(expected(FIRST))) == {}
+    assert any(table.startswith("rollup.") for table in undisturbed.tables)
     assert unlike(undisturbed.second, wanted(expected([*FIRST, *SECOND]))) == {}
     assert unlike(undisturbed.third, wanted(expected([*FIRST, *SECOND, *THIRD]))) == {}
 
