@@ -82,8 +82,10 @@ def view(chance: random.Random) -> str:
         "round(sum(facts.cost) / nullif(count(facts.cost), 0), 2)",
     ]
     picked = chance.sample(sums, chance.randrange(1, 6))
-    where = chance.choice(["", "facts.kind <> 'x'", "facts.late and facts.day > date'2025-01-03'"])
-    having = chance.choice(["", "count(*) > 1", "sum(facts.beds) is not null"])
+    where = chance.choice(
+        ["", "facts.kind <> 'x'", "facts.late and facts.day > cast('2025-01-03' as date)"]
+    )
+    having = chance.choice(["", "count(*) > 1", "count(facts.beds) > 0"])
     lines = [f"{what} as v{place}" for place, what in enumerate([*told, *picked])]
     text = f"select {', '.join(lines)} from gold.facts as facts"
     if joined:
