@@ -1,7 +1,8 @@
 """Every figure of the README's performance section, in one go: `python -m bench`.
 
 Each benchmark is a process of its own and writes its JSON beside this file; what it said before is
-compared with what it says now.
+compared with what it says now, and the picture in docs/ is drawn again. What peers and picture need
+is fetched by `uv sync --all-extras --group bench`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bench.run import HERE
 
 # The benchmark, the file it writes, and its options.
 EVERY = {
-    "run": ("results.json", ["--scales", "1", "100"]),
+    "run": ("results.json", []),
     "again": ("again.json", ["--pairs", "3"]),
     "zorder": ("zorder.json", []),
     "cluster": ("cluster.json", []),
@@ -60,6 +61,7 @@ def main() -> None:
         print(f"== {name}", flush=True)
         subprocess.run([sys.executable, "-m", f"bench.{name}", *chosen], check=True)
         print(*compared(before, json.loads(place.read_text("utf-8"))), sep="\n")
+    subprocess.run([sys.executable, "-m", "bench.picture"], check=True)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,7 @@ def main() -> None:
         folder = Path(temporary)
         landing, here, there = (folder / name for name in ("landing", "here", "there"))
         generate(landing, seed=options.seed, scale=options.scale)
+        alone: list[str | Path]
         alone = [sys.executable, "-m", "lakehouse.cli", "run", "hospital", "--landing", landing]
         alone += ["--warehouse", here, "--business-date", DAY]
         found = {"one process": timed(alone, HERE.parent)}

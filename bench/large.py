@@ -1,7 +1,9 @@
 """A large hospital: its first load, a change of a hundredth, and the views against DuckDB.
 
 The load and the change are whole processes. The views are made anew in one open session, twice, and
-by DuckDB from the same star with the same SQL, translated. `python -m bench.large --help`.
+by DuckDB from the same star with the same SQL, translated. A hospital of a tenth of the size takes
+a change of as many rows: what of the cost follows the change, and what the size.
+`python -m bench.large --help`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from lakehouse.run import execute
 from lakehouse.tables import Tables
 
 PART = 100
+SMALLER = 10
 # Of the changed rows: new ones, corrected ones, and ones that a file no longer holds.
 NEW, CORRECTED, GONE = "treatments_new.csv", "treatments_corrected.csv", "treatments_late.csv"
 
@@ -43,8 +46,8 @@ def conf_with(memory: str, folder: Path) -> Path:
     return folder
 
 
-def split(landing: Path) -> dict[str, list[list[str]]]:
-    """Take a hundredth of the treatments out of their file; what the change will deliver.
+def split(landing: Path, part: int = PART) -> dict[str, list[list[str]]]:
+    """Take a part of the treatments out of their file; what the change will deliver.
 
     Two thirds of it come first in a file that is delivered again without its half: these rows are
     gone then. The rest is new. As many others are corrected.
@@ -53,7 +56,7 @@ def split(landing: Path) -> dict[str, list[list[str]]]:
     at = most.stat().st_mtime
     with most.open(encoding="utf-8", newline="") as text:
         header, *rows = csv.reader(text)
-    third = max(len(rows) // PART // 3, 1)
+    third = max(len(rows) // part // 3, 1)
     kept, late, new = rows[: -3 * third], rows[-3 * third : -third], rows[-third:]
     cost = header.index("treatment_cost")
     corrected = [[*row[:cost], "123.45", *row[cost + 1 :]] for row in kept[: third * 7 : 7]]
@@ -105,6 +108,27 @@ def views_anew(run: Run, found: dict[str, float]) -> None:
             execute(lambda: spark, run.model_copy(update={"run_id": f"views-{turn}"}), ["gold"])
 
 
+def grown(folder: Path, scale: float, seed: int, part: int, found: dict[str, float]) -> Run:
+    """Measure the first load of a hospital and a change of a part of it; the run's settings."""
+    from data_gen.hospital import generate
+
+    landing, warehouse = folder / "landing", folder / "warehouse"
+    generate(landing, seed=seed, scale=scale)
+    changed = split(landing, part)
+    command: list[str | Path] = [sys.executable, "-m", "lakehouse.cli", "run", "hospital"]
+    command += ["--landing", landing, "--warehouse", warehouse]
+    with seconds(found, f"scale {scale:g}, first load"):
+        timed(command, HERE.parent)
+    deliver(landing, changed)
+    with seconds(found, f"scale {scale:g}, a change of 1/{part}"):
+        timed(command, HERE.parent)
+    run = config.settings("hospital", landing=landing, warehouse=str(warehouse))
+    for line in by_duckdb(Tables(run))("ops.runs", "ORDER BY ended_at"):
+        told = sorted(line["tables"], key=lambda one: -one["seconds"])[:12]
+        print("  ", ", ".join(f"{one['table']} {one['seconds']:.0f}s" for one in told))
+    return run
+
+
 def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,27 +137,12 @@ def main() -> None:
     parser.add_argument("--memory", default="4g", help="of the driver")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/lakehouse-large"))
     options = parser.parse_args()
-    from data_gen.hospital import generate
-
     shutil.rmtree(options.folder, ignore_errors=True)
     os.environ["LAKEHOUSE_CONF"] = str(conf_with(options.memory, options.folder / "conf"))
-    landing, warehouse = options.folder / "landing", options.folder / "warehouse"
     found: dict[str, float] = {}
-    with seconds(found, "the files are made"):
-        generate(landing, seed=options.seed, scale=options.scale)
-        changed = split(landing)
-    command: list[str | Path] = [sys.executable, "-m", "lakehouse.cli", "run", "hospital"]
-    command += ["--landing", landing, "--warehouse", warehouse]
-    run = config.settings("hospital", landing=landing, warehouse=str(warehouse))
-    with seconds(found, "first load"):
-        timed(command, HERE.parent)
-    deliver(landing, changed)
-    with seconds(found, "a hundredth changes"):
-        timed(command, HERE.parent)
-    read = by_duckdb(Tables(run))
-    for line in read("ops.runs", "ORDER BY ended_at"):
-        told = sorted(line["tables"], key=lambda one: -one["seconds"])[:12]
-        print("  ", ", ".join(f"{one['table']} {one['seconds']:.0f}s" for one in told))
+    smaller = options.scale / SMALLER
+    grown(options.folder / "small", smaller, options.seed, PART // SMALLER, found)
+    run = grown(options.folder / "large", options.scale, options.seed, PART, found)
     with seconds(found, "views by DuckDB"):
         views_by_duckdb(run, os.cpu_count() or 1)
     views_anew(run, found)

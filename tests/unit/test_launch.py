@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,14 +58,14 @@ def offer(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 def test_java_home_is_taken_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(runtime(tmp_path / "a", "17.0.9")))
     monkeypatch.setenv("PATH", str(runtime(tmp_path / "b", "21.0.1") / "bin"))
-    assert launch.java()[0] == tmp_path / "a"
+    assert launch.runtime().home == tmp_path / "a"
 
 
 def test_without_java_home_the_path_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(runtime(tmp_path / "b", "21.0.1") / "bin"))
-    assert launch.java()[0] == tmp_path / "b"
+    assert launch.runtime().home == tmp_path / "b"
 
 
 def test_a_link_on_the_path_is_followed_to_its_runtime(
@@ -72,14 +75,14 @@ def test_a_link_on_the_path_is_followed_to_its_runtime(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").symlink_to(home / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert launch.java()[0] == home
+    assert launch.runtime().home == home
 
 
 def test_the_runtime_from_the_wheel_is_the_last_resort(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(monkeypatch, runtime(tmp_path / "wheel", "25"))
-    assert launch.java()[0] == tmp_path / "wheel"
+    assert launch.runtime().home == tmp_path / "wheel"
 
 
 @pytest.mark.parametrize("version", ["1.8.0_392", "11.0.21", "16.0.2"])
@@ -88,7 +91,7 @@ def test_a_runtime_that_is_too_old_is_skipped(
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(runtime(tmp_path / "old", version)))
     monkeypatch.setenv("PATH", str(runtime(tmp_path / "new", "17.0.1") / "bin"))
-    assert launch.java()[0] == tmp_path / "new"
+    assert launch.runtime().home == tmp_path / "new"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,7 @@ def test_a_runtime_of_17_or_later_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(runtime(tmp_path / "a", version)))
-    assert launch.java()[0] == tmp_path / "a"
+    assert launch.runtime().home == tmp_path / "a"
 
 
 @pytest.mark.parametrize("version", ["", "unknown"])
@@ -107,7 +110,7 @@ def test_a_release_file_that_says_nothing_useful_is_no_crash(
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(runtime(tmp_path / "odd", version)))
     monkeypatch.setenv("PATH", str(runtime(tmp_path / "good", "21") / "bin"))
-    assert launch.java()[0] == tmp_path / "good"
+    assert launch.runtime().home == tmp_path / "good"
 
 
 @pytest.mark.parametrize("home", ["", "nowhere", "no_binary"])
@@ -117,7 +120,7 @@ def test_a_java_home_that_holds_no_runtime_is_skipped(
     (tmp_path / "no_binary").mkdir()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / home) if home else "")
     monkeypatch.setenv("PATH", str(runtime(tmp_path / "good", "21") / "bin"))
-    assert launch.java()[0] == tmp_path / "good"
+    assert launch.runtime().home == tmp_path / "good"
 
 
 @pytest.mark.parametrize(
@@ -134,12 +137,12 @@ def test_a_runtime_without_a_release_file_is_asked(
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(answering(tmp_path / "a", said)))
     offer(monkeypatch, runtime(tmp_path / "wheel", "25"))
-    assert launch.java()[0] == tmp_path / ("a" if taken else "wheel")
+    assert launch.runtime().home == tmp_path / ("a" if taken else "wheel")
 
 
 def test_no_java_is_one_message_with_the_remedy() -> None:
     with pytest.raises(LakehouseError) as error:
-        launch.java()
+        launch.runtime()
     message = str(error.value)
     assert "Java 17" in message
     assert "JAVA_HOME" in message
@@ -159,55 +162,156 @@ def test_the_release_file_tells_whether_the_vector_module_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modules: str, has: bool
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(runtime(tmp_path / "a", "25", modules)))
-    assert launch.java() == (tmp_path / "a", has)
+    assert launch.runtime().has_vector is has
 
 
-def conf_files(settings: dict[str, str], has_vector: bool) -> dict[str, str]:
+def conf_files(settings: dict[str, str], script: str = "") -> dict[str, str]:
     """The settings folder's files and texts."""
-    folder = launch._conf_folder(settings, has_vector)
+    folder = launch._conf_folder(settings, script)
     return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
 
 
 def test_settings_become_spark_defaults() -> None:
-    files = conf_files({"spark.a": "1", "spark.b": "-Dx=1\n  -Dy=2"}, has_vector=True)
+    files = conf_files({"spark.a": "1", "spark.b": "-Dx=1\n  -Dy=2"})
     assert files["spark-defaults.conf"] == "spark.a 1\nspark.b -Dx=1 -Dy=2\n"
-
-
-def test_the_launcher_is_wrapped_only_when_the_vector_module_is_missing() -> None:
-    assert not conf_files({"spark.a": "1"}, has_vector=True).get("spark-env.sh")
-    assert (
-        f"--add-modules={VECTOR}" in conf_files({"spark.a": "1"}, has_vector=False)["spark-env.sh"]
-    )
 
 
 def test_the_log_shows_no_row() -> None:
     """Spark logs a failed task together with the values it worked on."""
-    assert "rootLogger.level = fatal" in conf_files({}, has_vector=True)["log4j2.properties"]
+    assert "rootLogger.level = fatal" in conf_files({})["log4j2.properties"]
 
 
 def test_the_same_settings_are_written_once_and_other_settings_elsewhere() -> None:
-    first = launch._conf_folder({"spark.a": "1"}, True)
+    first = launch._conf_folder({"spark.a": "1"}, "")
     defaults = first / "spark-defaults.conf"
     before = defaults.stat()
-    assert launch._conf_folder({"spark.a": "1"}, True) == first
+    assert launch._conf_folder({"spark.a": "1"}, "") == first
     assert (defaults.stat().st_mtime_ns, defaults.stat().st_ino) == (
         before.st_mtime_ns,
         before.st_ino,
     )
-    assert launch._conf_folder({"spark.a": "2"}, True) != first
-    assert launch._conf_folder({"spark.a": "1"}, False) != first
+    assert launch._conf_folder({"spark.a": "2"}, "") != first
+    assert launch._conf_folder({"spark.a": "1"}, "export A=1\n") != first
 
 
 def test_no_half_written_file_stays_behind() -> None:
-    names = set(conf_files({"spark.a": "1"}, has_vector=False))
+    names = set(conf_files({"spark.a": "1"}, "export A=1\n"))
     assert names == {"spark-defaults.conf", "spark-env.sh", "log4j2.properties"}
 
 
 def test_a_damaged_settings_file_is_written_again() -> None:
-    folder = launch._conf_folder({"spark.a": "1"}, True)
+    folder = launch._conf_folder({"spark.a": "1"}, "")
     (folder / "spark-defaults.conf").write_text("", encoding="utf-8")
-    launch._conf_folder({"spark.a": "1"}, True)
+    launch._conf_folder({"spark.a": "1"}, "")
     assert (folder / "spark-defaults.conf").read_text(encoding="utf-8") == "spark.a 1\n"
+
+
+def started(tmp_path: Path, script: str, *words: str) -> list[str]:
+    """The command that spark-class executes at last when it was given these words."""
+    settings = tmp_path / "settings"
+    settings.mkdir(exist_ok=True)
+    (settings / "spark-env.sh").write_text(script, encoding="utf-8")
+    show = tmp_path / "java"
+    show.write_text("#!/bin/bash\nprintf '%s\\n' \"$@\"\n", encoding="utf-8")
+    show.chmod(0o755)
+    command = '. "$SPARK_CONF_DIR/spark-env.sh"; exec "$@"'
+    outcome = subprocess.run(
+        ["/bin/bash", "-c", command, "bash", show, *words],
+        env={"SPARK_CONF_DIR": str(settings), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return outcome.stdout.splitlines()
+
+
+def script(home: Path, has_vector: bool, archive: Path | None) -> str:
+    return launch._spark_env(launch.Java(home, "17.0.9", "PATH", has_vector), archive)
+
+
+def test_a_runtime_without_the_vector_module_is_not_asked_for_it(tmp_path: Path) -> None:
+    wrapped = script(tmp_path, False, None)
+    words = ["-cp", "a.jar", f"--add-modules={VECTOR}", "", "Main"]
+    assert started(tmp_path, wrapped, *words) == ["-cp", "a.jar", "", "Main"]
+    assert not script(tmp_path, True, None)
+
+
+def test_a_session_of_python_archives_classes_and_the_next_start_takes_them(
+    tmp_path: Path,
+) -> None:
+    archive = tmp_path / "it's here.jsa"
+    wrapped = script(tmp_path, True, archive)
+    path = f"a.jar:{tmp_path}/settings/:b.jar"
+    first = started(tmp_path, wrapped, "-cp", path, "Main", "pyspark-shell")
+    assert f"-XX:ArchiveClassesAtExit={archive}" in first
+    assert first[-4:] == ["-cp", "a.jar:b.jar", "Main", "pyspark-shell"]
+    assert f"-Dlog4j2.configurationFile={tmp_path}/settings/log4j2.properties" in first
+    archive.write_text("classes", encoding="utf-8")
+    second = started(tmp_path, wrapped, "-cp", path, "Main", "job.py")
+    assert f"-XX:SharedArchiveFile={archive}" in second
+
+
+def test_nothing_is_archived_where_it_could_cost_a_job_its_exit_code(tmp_path: Path) -> None:
+    """Java fails at its end when it cannot archive, as from a class path with folders."""
+    wrapped = script(tmp_path, True, tmp_path / "a.jsa")
+    for path, last in ((f"a.jar:{tmp_path}", "pyspark-shell"), ("a.jar", "job.py")):
+        assert "ArchiveClassesAtExit" not in " ".join(started(tmp_path, wrapped, "-cp", path, last))
+
+
+def test_an_archive_is_of_one_java_and_of_these_jars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
+    jar = tmp_path / "spark" / "jars" / "a.jar"
+    jar.parent.mkdir(parents=True)
+    jar.write_text("1", encoding="utf-8")
+    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
+    assert launch._archive(java, []) is None
+    (java.home / "lib" / "server").mkdir(parents=True)
+    (java.home / "lib" / "server" / "classes.jsa").touch()
+    first = launch._archive(java, [])
+    assert first
+    assert launch._archive(java, []) == first
+    jar.write_text("22", encoding="utf-8")
+    assert launch._archive(java, []) != first
+    assert launch._archive(replace(java, version="17.0.10"), [jar]) != first
+
+
+def test_an_archive_that_nobody_finished_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
+    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
+    (java.home / "lib" / "server").mkdir(parents=True)
+    (java.home / "lib" / "server" / "classes.jsa").touch()
+    archive = launch._archive(java, [])
+    assert archive
+    archive.write_bytes(bytes(100))
+    launch._archive(java, [])
+    assert archive.exists(), "somebody may be writing it now"
+    os.utime(archive, (0, 0))
+    launch._archive(java, [])
+    assert not archive.exists()
+    archive.write_bytes(b"head" + bytes(100))
+    os.utime(archive, (0, 0))
+    launch._archive(java, [])
+    assert archive.exists()
+
+
+def test_archives_of_former_jars_do_not_pile_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
+    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
+    (java.home / "lib" / "server").mkdir(parents=True)
+    (java.home / "lib" / "server" / "classes.jsa").touch()
+    folder = tmp_path / "cache" / "classes"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        (folder / f"{number}.jsa").touch()
+        os.utime(folder / f"{number}.jsa", (number, number))
+    launch._archive(java, [])
+    assert {path.name for path in folder.iterdir()} == {"2.jsa", "3.jsa", "4.jsa"}
 
 
 def test_the_cache_is_where_the_variables_say(
@@ -324,7 +428,7 @@ def test_a_cache_that_cannot_be_written_is_one_clear_message(
 ) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(LakehouseError, match="cache"):
-        launch._conf_folder({"spark.a": "1"}, True)
+        launch._conf_folder({"spark.a": "1"}, "")
 
 
 def test_a_runtime_says_where_it_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
