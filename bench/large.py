@@ -20,9 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import sqlglot
-
 from bench.again import DAY, write
+from bench.peers import for_duckdb
 from bench.run import HERE, timed
 from lakehouse import config, domain, session
 from lakehouse.config import Run
@@ -94,8 +93,7 @@ def views_by_duckdb(run: Run, threads: int) -> None:
     duck.connection.execute(f"SET threads = {threads}")
     for table in domain.load(run.conf, run.domain).gold.values():
         if table.kind == "view":
-            (sql,) = sqlglot.transpile(table.sql, read="spark", write="duckdb")
-            duck.run(f"CREATE OR REPLACE TEMP TABLE v_{table.name} AS {sql}")
+            duck.run(f"CREATE OR REPLACE TEMP TABLE v_{table.name} AS {for_duckdb(table.sql)}")
 
 
 def views_anew(run: Run, found: dict[str, float]) -> None:
