@@ -85,7 +85,7 @@ class DirectWriter(Writer):
             how = partition, properties(measured, change_feed)
             if _persistent(lambda: self._made(table, incoming, meta, *how)):
                 return
-            self._name_tables()
+            self._name(table)
         super().create(
             table,
             rows,
@@ -226,7 +226,7 @@ class DirectWriter(Writer):
     def mark(self, table: str, meta: dict[str, Any]) -> None:
         """Record in a commit without rows that the table was looked at and is still right."""
         if "content" not in meta or not self._writes(table):
-            self._name_tables()
+            self._name(table)
             super().mark(table, meta)
             return
 
@@ -254,12 +254,12 @@ class DirectWriter(Writer):
         if self._fits(table):
             _persistent(write)
         else:
-            self._name_tables()
+            self._name(table)
             super().optimize(table, columns, meta)
 
-    def _name_tables(self) -> None:
-        """Spark writes to tables by their names, which it does not know before they are needed."""
-        self.tables.register(self.spark, writing=True)
+    def _name(self, table: str) -> None:
+        """Spark writes to a table by its name, which it does not know before it is needed."""
+        self.tables.register(self.spark, writing=True, only=[table])
 
     def _writes(self, table: str) -> bool:
         return _ours(DeltaTable(self._place(table)))
@@ -310,7 +310,7 @@ class DirectWriter(Writer):
             fits = fits and sum(file.stat().st_size for file in files) <= scan.MOST
             incoming = _loaded(files) if fits else None
         if not fits:
-            self._name_tables()
+            self._name(table)
             return rows, None
         return rows, _described(incoming, words)
 

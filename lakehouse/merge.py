@@ -19,7 +19,7 @@ from lakehouse.commits import SAID
 from lakehouse.difference import DELETE
 from lakehouse.lazy import pa
 from lakehouse.session import shared
-from lakehouse.tables import Tables
+from lakehouse.tables import Tables, literal
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -114,7 +114,7 @@ class Writer:
         writer = writer.option("userMetadata", said(meta))
         if self.tables.catalog is None:
             # At a stated location no DROP of a name can take the files with it.
-            writer = writer.option("path", self.tables.uri(table))
+            writer = writer.option("path", self.tables.location(table))
         for key, value in told.items():
             writer = writer.tableProperty(key, value)
         if partition_by:
@@ -132,8 +132,8 @@ class Writer:
         # A frame's writer cannot ask for it.
         incoming = f"_incoming_{table.replace('.', '_')}"
         rows.createOrReplaceTempView(incoming)
-        place = "" if self.tables.catalog else f"LOCATION '{self.tables.uri(table)}'"
-        said = ", ".join(f"'{key}' = {_literal(value)}" for key, value in told.items())
+        place = "" if self.tables.catalog else f"LOCATION {literal(self.tables.location(table))}"
+        said = ", ".join(f"'{key}' = {literal(value)}" for key, value in told.items())
         names = ", ".join(f"`{column}`" for column in columns)
         self._statement(
             f"CREATE OR REPLACE TABLE {self.tables.name(table)} USING delta CLUSTER BY ({names}) "
@@ -170,7 +170,7 @@ class Writer:
         columns = [c for c in rows.columns if c != DELETE]
         on = [f"kept.`{c}` <=> incoming.`{c}`" for c in key]
         on += [
-            among(f"kept.`{c}`", values, _literal)
+            among(f"kept.`{c}`", values, literal)
             for c, values in (within or {}).items()
             if len(values) <= MANY
         ]
@@ -241,7 +241,7 @@ class Writer:
         Without `content` in `meta` it says what the statement before it did.
         """
         # Delta makes no commit of an empty append; setting a property is the smallest one.
-        told = f"'{SAID}' = {_literal(said(meta))}"
+        told = f"'{SAID}' = {literal(said(meta))}"
         self._statement(f"ALTER TABLE {self.tables.name(table)} SET TBLPROPERTIES ({told})", meta)
 
     def optimize(self, table: str, zorder_by: Iterable[str], meta: dict[str, Any]) -> None:
@@ -351,10 +351,6 @@ def among(column: str, values: list[Any], literal: Callable[[str], str]) -> str:
     tests = [f"{column} IN ({', '.join(shown)})"] if shown else []
     tests += [f"{column} IS NULL"] if None in values else []
     return f"({' OR '.join(tests) or 'false'})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _measurable(rows: DataFrame) -> list[str]:

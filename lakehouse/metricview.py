@@ -14,6 +14,7 @@ import yaml
 
 from lakehouse.contracts import Domain, Measure, MetricView
 from lakehouse.sqltext import columns_in
+from lakehouse.tables import literal
 
 Dialect = Literal["spark", "databricks"]
 Named = Callable[[str], str]
@@ -104,6 +105,6 @@ def statements(
         verb, what = ("ALTER", "AS") if exists else ("CREATE", "WITH METRICS LANGUAGE YAML AS")
         return [f"{verb} VIEW {name} {what} {body}"]
     # CREATE OR REPLACE refuses a metric view that is there.
-    words = view.is_.replace("\\", "\\\\").replace("'", "\\'")
-    made = f"CREATE VIEW {name} COMMENT '{words}' WITH METRICS LANGUAGE YAML AS {body}"
+    words = literal(view.is_)
+    made = f"CREATE VIEW {name} COMMENT {words} WITH METRICS LANGUAGE YAML AS {body}"
     return [f"DROP VIEW IF EXISTS {name}", made]

@@ -86,7 +86,7 @@ def sizes(stored: DeltaTable) -> list[int]:
 def placed(spark: SparkSession, tables: Tables, sql: str, reads: Iterable[str]) -> str:
     """The SQL with table names as this session knows them; lines stay where they were."""
     if tables.catalog is None and (not direct(tables) or names_its_tables(sql)):
-        tables.register(spark)
+        tables.register(spark, only=reads)
         return sql
     if tables.catalog is not None:
         return renamed(sql, {table: tables.name(table) for table in reads})

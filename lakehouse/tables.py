@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:  # who only wants to know where tables are need not load Spark
 LAYERS = ("bronze", "silver", "quarantine", "codes", "gold", "rollup", "ops")
 NAMING = threading.Lock()
 LEAST_FREE = 256 * 1024 * 1024
+
+
+def literal(text: str) -> str:
+    """A text as it stands in Spark's SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @functools.cache
@@ -69,15 +75,17 @@ class Tables:
             if any(log.glob("*.json"))
         ]
 
-    def register(self, spark: SparkSession, writing: bool = False) -> None:
-        """Make every stored table answer to its name in this session.
+    def register(
+        self, spark: SparkSession, writing: bool = False, only: Iterable[str] | None = None
+    ) -> None:
+        """Make every stored table, or `only` some, answer to their names in this session.
 
-        In a catalog, which then is the current one, only a run that is `writing` makes schemas that
-        are not there yet.
+        One that is being made just now gets its name from who makes it. In a catalog, which then is
+        the current one, only a run that is `writing` makes schemas that are not there yet.
         """
         if self.catalog is None:
             with NAMING:  # names are the process's, and tables are built side by side
-                self._register_folders(spark)
+                self._register_folders(spark, only)
             return
         spark.catalog.setCurrentCatalog(self.catalog)
         for layer in LAYERS if writing else ():
@@ -85,16 +93,18 @@ class Tables:
             if not spark.catalog.databaseExists(self.name(layer)):
                 spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
 
-    def _register_folders(self, spark: SparkSession) -> None:
+    def _register_folders(self, spark: SparkSession, only: Iterable[str] | None) -> None:
         known = set()
         for layer in LAYERS:
             self._register_schema(spark, layer)
             rows = spark.sql(f"SHOW TABLES IN {layer}").collect()
             known |= {f"{layer}.{row.tableName}" for row in rows}
+        wanted = None if only is None else set(only)
         for table in self.stored():
-            if table not in known:
+            if table not in known and (wanted is None or table in wanted):
                 spark.sql(
-                    f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION '{self.uri(table)}'"
+                    f"CREATE TABLE IF NOT EXISTS {table} USING delta "
+                    f"LOCATION {literal(self.location(table))}"
                 )
 
     def _register_schema(self, spark: SparkSession, layer: str) -> None:
@@ -107,9 +117,9 @@ class Tables:
             if spark.catalog.getDatabase(layer).description == str(self.warehouse):
                 return
             spark.sql(f"DROP SCHEMA {layer} CASCADE")
-        empty = Path(tempfile.mkdtemp(dir=_nowhere().name)).as_uri()
-        whose = str(self.warehouse).replace("'", "\\'")
-        spark.sql(f"CREATE SCHEMA {layer} COMMENT '{whose}' LOCATION '{empty}'")
+        empty = tempfile.mkdtemp(dir=_nowhere().name)
+        whose = literal(str(self.warehouse))
+        spark.sql(f"CREATE SCHEMA {layer} COMMENT {whose} LOCATION {literal(f'file://{empty}')}")
 
     def exists(self, spark: SparkSession | None, table: str) -> bool:
         """Whether the table is there; without a catalog no session is needed to tell."""
@@ -167,6 +177,6 @@ class Tables:
                 f"{LEAST_FREE >> 20} MiB). Nothing was changed. Make room and run again."
             )
 
-    def uri(self, table: str) -> str:
-        """Location of a table folder, as SQL text."""
-        return self.warehouse.joinpath(*table.split(".")).as_uri().replace("'", "\\'")
+    def location(self, table: str) -> str:
+        """Where Spark stores a table: it takes each letter of a path as it stands, also a `%`."""
+        return f"file://{self.warehouse.joinpath(*table.split('.'))}"

@@ -29,6 +29,7 @@ from tests.again.kills import Place, hooked
 from tests.again.model import File
 from tests.again.scenarios import moment
 from tests.again.small import (
+    FIRST,
     ORDER,
     SECOND,
     Undisturbed,
@@ -76,6 +77,20 @@ def told(call: Callable[[], object]) -> tuple[int, str]:
     with pytest.raises(cli.Failed) as caught:
         cli.guarded(call)
     return caught.value.exit_code, caught.value.message
+
+
+# -- folders ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_with_an_odd_name(
+    spark: SparkSession, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    """Only Spark writes there, under names that it must not read as an address."""
+    odd = Shop(spark, tmp_path / "it's ü")
+    odd.run(FIRST)
+    odd.run(SECOND)
+    there = Shop(spark, Path(shutil.move(odd.folder, tmp_path / "plain")))
+    assert unlike(there.snapshot(), undisturbed.second) == {}
 
 
 # -- disks -----------------------------------------------------------------------------------------
