@@ -31,7 +31,9 @@ UNREADABLE = re.compile("=/|%[89A-F]")
 
 def direct(tables: Tables) -> bool:
     """Whether tables are folders that delta-rs can work in: it changes some letters of a path."""
-    return tables.catalog is None and bool(PLAIN.fullmatch(str(tables.warehouse)))
+    if tables.catalog is not None or tables.by_spark:
+        return False
+    return bool(PLAIN.fullmatch(str(tables.warehouse)))
 
 
 def frame(spark: SparkSession, tables: Tables, table: str) -> DataFrame:

@@ -40,6 +40,8 @@ class Tables:
     def __init__(self, run: Run) -> None:
         self.catalog: str | None = None
         self.prefix = ""
+        # Whether only Spark reads and writes them, even where they are folders.
+        self.by_spark = False
         if run.environment.catalog:
             self.catalog, self.prefix = parts(run.warehouse)
         if self.catalog is None and "://" in run.warehouse:
