@@ -95,7 +95,7 @@ def sessions(landing: Path, more: Path, scratch: Path) -> list[Figures]:
 def within(landing: Path, more: Path, scratch: Path) -> list[Figures]:
     """Both rounds of one session, which is opened here."""
     started = time.monotonic()
-    spark = session.start(config.environment("local"), few=False)
+    spark = session.start(config.environment("local"), short=False)
     opened = time.monotonic() - started
 
     def load(folder: Path, warehouse: Path) -> float:

@@ -215,7 +215,7 @@ def _carry_out(result: Result, layers: tuple[str, ...], retry: bool) -> None:
     console.say(f"at {run.business_date}: {', '.join(layers)}", run.domain, "bold")
     try:
         with console.progress(len(steps)) as watch:
-            execute(_opener(run, lambda: result.few), run, layers, watch, retry, result)
+            execute(_opener(run, lambda: result.short), run, layers, watch, retry, result)
     except LakehouseError:
         console.layers(result.outcomes)
         raise
@@ -915,7 +915,7 @@ def _as_program(call: Callable[..., None]) -> None:
             raise
 
 
-def _opener(run: Run, few: Callable[[], bool] = lambda: True) -> Opener:
+def _opener(run: Run, short: Callable[[], bool] = lambda: True) -> Opener:
     """Opens the run's session when it is first asked for, by whichever thread."""
     lock = threading.RLock()
     sessions: list[SparkSession] = []
@@ -923,7 +923,7 @@ def _opener(run: Run, few: Callable[[], bool] = lambda: True) -> Opener:
     def opened() -> "SparkSession":
         with lock:
             if not sessions:
-                sessions.append(start(run.environment, few()))
+                sessions.append(start(run.environment, short()))
             return sessions[0]
 
     return opened

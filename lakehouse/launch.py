@@ -36,8 +36,9 @@ OURS = ("io.delta_", "io.unitycatalog_")
 # wrapped there. Spark's launcher passes --add-modules=jdk.incubator.vector without asking whether
 # the runtime has it. And Java takes classes from an archive, loaded and verified, which halves the
 # time to the first query, but only when the class path is all JARs: the settings folder leaves it.
-# The archive is written at the end of a session that Python started, as nothing depends on how
-# Java ends there; one that was not finished is ignored by Java, and made anew here.
+# The first Spark that Python starts writes the archive, for ten seconds after Python has ended; who
+# submits a job would wait for it. One left unfinished is ignored by Java and then made anew. Where
+# it cannot be written Java would end with an error: there it is not asked to.
 SPARK_ENV = """\
 exec() {
     local leave_out=LEAVE_OUT archive=ARCHIVE word entry flags=() kept=() only_jars=true
@@ -62,6 +63,7 @@ exec() {
 export -nf exec
 """
 ARCHIVES = 3
+ROOM = 1024**3
 
 
 # Spark logs a failed task with its values, which may identify a person; we get them as errors.
@@ -257,6 +259,8 @@ def _archive(found: Java, jars: Iterable[Path]) -> Path | None:
         known.append(f"{jar} {state.st_size} {state.st_mtime_ns}")
     folder = cache() / "classes"
     _make(folder)
+    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < ROOM:
+        return None
     archive = folder / f"{_hash(*known)}.jsa"
     if archive.is_file() and _left_unfinished(archive):
         archive.unlink(missing_ok=True)

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from lakehouse.merge import Writer
 
 LAYERS = ("bronze", "silver", "gold")
+# Measured with 1 % of the rows new: at 20 times `small` the quick JIT saves a sixth of the time, at
+# 200 times it costs an eighth.
+MANY = 50
 AHEAD, CHECKS, AFTER = "ahead of ", "checks of ", "after "
 Opener = Callable[[], "SparkSession"]
 Watch = Callable[[Outcome], None]
@@ -56,8 +59,8 @@ class Result:
     """What a run did: one outcome per table, the files it refused, and what it noticed.
 
     Of a run that an error ended it holds what was done until then; `error` is the error's type,
-    `failed_in` the table that was being built, or the part of it that is a step of its own. `few`
-    is whether all files, loaded before or now, hold few rows; it is known before a session opens.
+    `failed_in` the table that was being built, or the part of it that is a step of its own. `short`
+    is whether the run is over before a thorough JIT pays; it is known before a session opens.
     """
 
     run: Run
@@ -69,7 +72,7 @@ class Result:
     message: str = ""
     notes: list[str] = field(default_factory=list)
     failed_in: str = ""
-    few: bool = False
+    short: bool = False
 
     @property
     def wrote(self) -> bool:
@@ -100,7 +103,7 @@ def execute(
     with lock.held(work.tables, run.wait):
         work.tables.clear()
         result.found = work.look()
-        result.few = work.few
+        result.short = work.short
         if work.idle(result.found):
             result.outcomes = [Outcome(table, "fresh") for table in work.steps]
             work.note_empty(result)
@@ -140,7 +143,7 @@ class _Work:
         self.ahead: dict[str, DataFrame] = {}
         self.checks: list[gates.Result] = []
         self.left: unrecorded.Left = {}
-        self.few = False
+        self.few = self.short = False
         self._before: gates.Before | None = None
         self.comments = dictionary.comments(self.domain)
         self._lock = threading.Lock()
@@ -168,8 +171,11 @@ class _Work:
                 known += ingest.loaded(self._registered, self.tables, table)
         loads = any(step.layer == "bronze" for step in self.steps.values())
         found = landing.look(self.domain, self.run.landing, known) if loads else Found()
-        rows = [file.rows for file in known] + [file.rows for file in found.deliveries]
-        self.few = sum(rows) <= self.run.environment.small
+        new = sum(file.rows for file in found.deliveries)
+        rows, small = sum(file.rows for file in known) + new, self.run.environment.small
+        self.few = rows <= small
+        # What is looked at of many rows takes its time, however few are new.
+        self.short = self.few or (0 < new <= small and rows <= MANY * small)
         if not self.few and "gold" in self.layers:
             # Of few rows views are made from all of them: that costs less than to keep sums.
             self.rollups = fold.of(self.domain)

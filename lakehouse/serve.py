@@ -49,7 +49,7 @@ def serve(
     # The variables win over every setting of Hive, and without a host it would bind to all.
     os.environ["HIVE_SERVER2_THRIFT_BIND_HOST"] = host
     os.environ["HIVE_SERVER2_THRIFT_PORT"] = str(port)
-    spark = start(run.environment, few=False)
+    spark = start(run.environment, short=False)
     try:
         _served(spark, tables, run, lambda: ready(f"jdbc:hive2://{host}:{port}/gold"), pause)
     except KeyboardInterrupt:

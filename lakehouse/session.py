@@ -15,14 +15,14 @@ from lakehouse.lazy import DataFrame, SparkSession, pa, spark_types
 ALONE = "spark.lakehouse.alone"
 
 
-def start(chosen: Environment, few: bool = True) -> SparkSession:
+def start(chosen: Environment, short: bool = True) -> SparkSession:
     """The session of this process: the platform's own if there is one, else a new one.
 
-    A new one takes the `quick` settings of the JVM too when `few` rows are looked at, or one person
+    A new one takes the `quick` settings of the JVM too when its work is `short`, or one person
     waits; those of queries are for single runs, see `fork`.
     Raises LakehouseError when no Java runtime or no Delta JARs can be had.
     """
-    if few:
+    if short:
         quick = {k: v for k, v in chosen.quick.items() if not k.startswith("spark.sql.")}
         chosen = chosen.model_copy(update={"spark": {**chosen.spark, **quick}})
     spark = SparkSession.getActiveSession()

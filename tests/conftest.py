@@ -33,7 +33,7 @@ def spark(_at_home: None) -> SparkSession:
     local = config.environment("local")
     queries = {k: v for k, v in local.quick.items() if k.startswith("spark.sql.")}
     chosen = local.model_copy(update={"spark": {**local.spark, **queries}})
-    return session.start(chosen, few=False)
+    return session.start(chosen, short=False)
 
 
 @pytest.fixture(scope="session")

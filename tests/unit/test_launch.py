@@ -236,9 +236,7 @@ def test_a_runtime_without_the_vector_module_is_not_asked_for_it(tmp_path: Path)
     assert not script(tmp_path, True, None)
 
 
-def test_a_session_of_python_archives_classes_and_the_next_start_takes_them(
-    tmp_path: Path,
-) -> None:
+def test_the_first_start_archives_classes_and_the_next_takes_them(tmp_path: Path) -> None:
     archive = tmp_path / "it's here.jsa"
     wrapped = script(tmp_path, True, archive)
     path = f"a.jar:{tmp_path}/settings/:b.jar"
@@ -251,11 +249,26 @@ def test_a_session_of_python_archives_classes_and_the_next_start_takes_them(
     assert f"-XX:SharedArchiveFile={archive}" in second
 
 
-def test_nothing_is_archived_where_it_could_cost_a_job_its_exit_code(tmp_path: Path) -> None:
-    """Java fails at its end when it cannot archive, as from a class path with folders."""
+@pytest.mark.parametrize(("path", "last"), [("a.jar:{}", "pyspark-shell"), ("a.jar", "job.py")])
+def test_nothing_is_archived_where_java_refuses_or_somebody_waits_for_its_end(
+    tmp_path: Path, path: str, last: str
+) -> None:
+    """Java ends with an error when it cannot archive, as from a class path with folders."""
     wrapped = script(tmp_path, True, tmp_path / "a.jsa")
-    for path, last in ((f"a.jar:{tmp_path}", "pyspark-shell"), ("a.jar", "job.py")):
-        assert "ArchiveClassesAtExit" not in " ".join(started(tmp_path, wrapped, "-cp", path, last))
+    words = started(tmp_path, wrapped, "-cp", path.format(tmp_path), last)
+    assert "ArchiveClassesAtExit" not in " ".join(words)
+
+
+def test_a_disk_that_is_nearly_full_gets_no_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
+    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
+    (java.home / "lib" / "server").mkdir(parents=True)
+    (java.home / "lib" / "server" / "classes.jsa").touch()
+    assert launch._archive(java, [])
+    monkeypatch.setattr(launch, "ROOM", 2**60)
+    assert launch._archive(java, []) is None
 
 
 def test_an_archive_is_of_one_java_and_of_these_jars(
