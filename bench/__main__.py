@@ -61,7 +61,8 @@ def main() -> None:
         print(f"== {name}", flush=True)
         subprocess.run([sys.executable, "-m", f"bench.{name}", *chosen], check=True)
         print(*compared(before, json.loads(place.read_text("utf-8"))), sep="\n")
-    subprocess.run([sys.executable, "-m", "bench.picture"], check=True)
+    if {"run", "large"} & set(options.only or EVERY):
+        subprocess.run([sys.executable, "-m", "bench.picture"], check=True)
 
 
 if __name__ == "__main__":

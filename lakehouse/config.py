@@ -28,7 +28,8 @@ class Environment(Declared):
     platform does not have them; without it and without `spark` the platform starts Spark. A table
     of at most `small` rows is made from all of its inputs' rows: that costs less than to find out
     which of them changed. `quick` holds settings for a run over at most so many rows of files, as
-    far as they can be set when the session was started by somebody else.
+    far as they can be set when the session was started by somebody else. Those of Java are also
+    taken for at most so many new rows beside up to fifty times as many.
     """
 
     environment: str

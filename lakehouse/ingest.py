@@ -14,7 +14,7 @@ from lakehouse.errors import BalanceError, ConcurrencyError, ConfigError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Delivery
 from lakehouse.lazy import F, pa
-from lakehouse.tables import Tables
+from lakehouse.tables import Tables, unglobbed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -96,7 +96,7 @@ def read(spark: SparkSession, deliveries: list[Delivery], run_id: str, folder: P
         spark.read.schema(
             ", ".join([PLACE, *[f"`{c}` STRING" for c in columns], "_rescued STRING"])
         )
-        .parquet(str(folder))
+        .parquet(unglobbed(folder))
         .withColumns(
             {
                 "_row_hash": _row_hash(list(columns)),

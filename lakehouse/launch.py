@@ -36,17 +36,20 @@ OURS = ("io.delta_", "io.unitycatalog_")
 # wrapped there. Spark's launcher passes --add-modules=jdk.incubator.vector without asking whether
 # the runtime has it. And Java takes classes from an archive, loaded and verified, which halves the
 # time to the first query, but only when the class path is all JARs: the settings folder leaves it.
-# The first Spark that Python starts writes the archive, for ten seconds after Python has ended; who
-# submits a job would wait for it. One left unfinished is ignored by Java and then made anew. Where
-# it cannot be written Java would end with an error: there it is not asked to.
+# The first Spark that Python starts writes the archive, in ten seconds after Python's end; who
+# submits a job would wait for it, and see the error with which Java ends when it cannot write. With
+# an agent Java would not even start. One left unfinished is ignored by Java and then made anew.
+# The names with a slash are variables, as bash 3 ends a pattern at a slash even in quotes.
 SPARK_ENV = """\
 exec() {
-    local leave_out=LEAVE_OUT archive=ARCHIVE word entry flags=() kept=() only_jars=true
+    local leave_out=LEAVE_OUT archive=ARCHIVE settings=$SPARK_CONF_DIR/: main=${!#}
+    local all="$* $JAVA_TOOL_OPTIONS $JDK_JAVA_OPTIONS" agent='-(java)?agent'
+    local word entry flags=() kept=() only_jars=true
     for word in "$@"; do
         [[ $leave_out && $word == "$leave_out" ]] || kept+=("$word")
     done
     if [[ $archive && $2 == -cp ]]; then
-        kept[2]=${kept[2]//"$SPARK_CONF_DIR/:"/}
+        kept[2]=${kept[2]//"$settings"/}
         while read -rd : entry; do
             [[ ! -d $entry ]] || only_jars=false
         done <<<"${kept[2]}:"
@@ -54,16 +57,17 @@ exec() {
         flags+=(-Xlog:disable -Xlog:all=error:stderr)
         if [[ -s $archive ]]; then
             flags+=(-XX:SharedArchiveFile="$archive")
-        elif [[ $only_jars == true && ${!#} == pyspark-shell ]]; then
+        elif [[ $main == pyspark-shell && -z $PYSPARK_SUBMIT_ARGS && $only_jars == true &&
+            -w ${archive%/*} && ! $all =~ $agent ]]; then
             flags+=(-XX:ArchiveClassesAtExit="$archive")
         fi
     fi
-    builtin exec "$1" "${flags[@]}" "${kept[@]:1}"
+    builtin exec "$1" ${flags[@]+"${flags[@]}"} "${kept[@]:1}"
 }
 export -nf exec
+unset SPARK_ENV_LOADED
 """
-ARCHIVES = 3
-ROOM = 1024**3
+ARCHIVES = 5
 
 
 # Spark logs a failed task with its values, which may identify a person; we get them as errors.
@@ -251,29 +255,35 @@ def _archive(found: Java, jars: Iterable[Path]) -> Path | None:
 
     Java looks at size and time of each JAR and leaves an archive of others alone, so these name it.
     """
-    if not (found.home / "lib" / "server" / "classes.jsa").is_file():
+    base = found.home / "lib" / "server" / "classes.jsa"
+    if not base.is_file():
         return None
     known = [str(found.home), found.version]
-    for jar in (*sorted(Path(os.environ["SPARK_HOME"]).glob("jars/*.jar")), *jars):
-        state = jar.stat()
-        known.append(f"{jar} {state.st_size} {state.st_mtime_ns}")
+    for file in (base, *sorted(Path(os.environ["SPARK_HOME"]).glob("jars/*.jar")), *jars):
+        state = file.stat()
+        known.append(f"{file} {state.st_size} {state.st_mtime_ns}")
     folder = cache() / "classes"
-    _make(folder)
-    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < ROOM:
-        return None
     archive = folder / f"{_hash(*known)}.jsa"
-    if archive.is_file() and _left_unfinished(archive):
-        archive.unlink(missing_ok=True)
-    for old in sorted(folder.glob("*.jsa"), key=lambda path: path.stat().st_mtime)[:-ARCHIVES]:
-        if old != archive:
-            old.unlink(missing_ok=True)
+    # Of a cache that may only be read, or that others clear too, what is there is used.
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        _tidy(archive)
     return archive
 
 
-def _left_unfinished(archive: Path) -> bool:
-    """Whether who wrote the archive is gone before its head, which Java writes last."""
-    with archive.open("rb") as file:
-        return not any(file.read(4)) and time.time() - archive.stat().st_mtime > 60
+def _tidy(archive: Path) -> None:
+    """Remove an archive whose writer is gone before the head, which Java writes last, and those
+    that were not used for longest."""
+    if archive.is_file():
+        with archive.open("rb") as file:
+            finished = any(file.read(4))
+        if finished:
+            os.utime(archive)
+        elif time.time() - archive.stat().st_mtime > 60:
+            archive.unlink()
+    others = (path for path in archive.parent.glob("*.jsa") if path != archive)
+    for old in sorted(others, key=lambda path: path.stat().st_mtime)[: 1 - ARCHIVES]:
+        old.unlink()
 
 
 def _spark_env(found: Java, archive: Path | None) -> str:

@@ -19,7 +19,7 @@ from lakehouse.commits import SAID
 from lakehouse.difference import DELETE
 from lakehouse.lazy import pa
 from lakehouse.session import shared
-from lakehouse.tables import Tables, literal
+from lakehouse.tables import Tables, literal, unglobbed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -263,7 +263,7 @@ class Writer:
 
     def put_back(self, name: str, run_id: str, schema: StructType) -> DataFrame:
         """The rows that `put_aside` kept."""
-        return self.spark.read.schema(schema).parquet(str(self.tables.aside(name, run_id)))
+        return self.spark.read.schema(schema).parquet(unglobbed(self.tables.aside(name, run_id)))
 
     def _frame(self, rows: Rows) -> DataFrame:
         return self.spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows

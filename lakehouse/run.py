@@ -37,7 +37,7 @@ from lakehouse.landing import Found
 from lakehouse.lazy import spark_errors
 from lakehouse.ledger import Outcome
 from lakehouse.plan import Step, Verdict
-from lakehouse.session import alone, fork, running
+from lakehouse.session import fork, running
 from lakehouse.tables import Tables
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ class _Work:
     def carry_out(self, result: Result, watch: Watch, started: float) -> None:
         """Build every step, and record the run whether it ends well or not."""
         others, spark = running(), self.opened()
-        self.tables.by_spark = alone(spark)
+        self.tables.by_spark = scan.left_to_spark(spark, self.tables)
         if not scan.direct(self.tables):
             self.tables.register(spark, writing=True)
         outcomes: dict[str, Outcome] = {}

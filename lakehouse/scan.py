@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
+ALONE = "spark.lakehouse.alone"
 # Bytes of files up to which one process handles a table without Spark's help.
 MOST = 512 * 1024 * 1024
 # Files that Spark lists by itself, without a job for it.
@@ -30,10 +31,19 @@ UNREADABLE = re.compile("=/|%[89A-F]")
 
 
 def direct(tables: Tables) -> bool:
-    """Whether tables are folders that delta-rs can work in: it changes some letters of a path."""
+    """Whether tables are folders that delta-rs can work in, and may: it changes some letters of a
+    path, and who listens to Spark hears nothing of it."""
     if tables.catalog is not None or tables.by_spark:
         return False
     return bool(PLAIN.fullmatch(str(tables.warehouse)))
+
+
+def left_to_spark(spark: SparkSession, tables: Tables) -> bool:
+    """Whether a session asks that Spark alone reads and writes tables, as for who listens to it.
+
+    In a catalog it does anyhow, and serverless compute refuses to say what it does not know.
+    """
+    return tables.catalog is None and str(spark.conf.get(ALONE, "false")).lower() == "true"
 
 
 def frame(spark: SparkSession, tables: Tables, table: str) -> DataFrame:

@@ -11,9 +11,6 @@ from lakehouse.config import Environment
 from lakehouse.launch import prepare
 from lakehouse.lazy import DataFrame, SparkSession, pa, spark_types
 
-# Else this process commits what Spark computes, where tables are folders.
-ALONE = "spark.lakehouse.alone"
-
 
 def start(chosen: Environment, short: bool = True) -> SparkSession:
     """The session of this process: the platform's own if there is one, else a new one.
@@ -41,11 +38,6 @@ def start(chosen: Environment, short: bool = True) -> SparkSession:
 def running() -> bool:
     """Whether this process has a session; Spark is not loaded to tell."""
     return "pyspark.sql" in sys.modules and SparkSession.getActiveSession() is not None
-
-
-def alone(spark: SparkSession) -> bool:
-    """Whether Spark shall read and write every table itself, as for who listens to what it does."""
-    return spark.conf.get(ALONE, "false") == "true"
 
 
 def fork(spark: SparkSession, settings: Mapping[str, str] | None = None) -> SparkSession:

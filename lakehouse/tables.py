@@ -28,6 +28,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def unglobbed(path: Path) -> str:
+    """A folder of files as Spark reads them: what would be a pattern to it stands for itself."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", str(path))
+
+
 @functools.cache
 def _nowhere() -> tempfile.TemporaryDirectory[str]:
     """A folder far from all tables, which goes with the process."""

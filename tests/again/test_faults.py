@@ -86,7 +86,7 @@ def test_a_folder_with_an_odd_name(
     spark: SparkSession, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     """Only Spark writes there, under names that it must not read as an address."""
-    odd = Shop(spark, tmp_path / "it's ü")
+    odd = Shop(spark, tmp_path / "it's ü [1]")
     odd.run(FIRST)
     odd.run(SECOND)
     there = Shop(spark, Path(shutil.move(odd.folder, tmp_path / "plain")))

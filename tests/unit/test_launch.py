@@ -206,7 +206,7 @@ def test_a_damaged_settings_file_is_written_again() -> None:
     assert (folder / "spark-defaults.conf").read_text(encoding="utf-8") == "spark.a 1\n"
 
 
-def started(tmp_path: Path, script: str, *words: str) -> list[str]:
+def started(tmp_path: Path, script: str, *words: str, **variables: str) -> list[str]:
     """The command that spark-class executes at last when it was given these words."""
     settings = tmp_path / "settings"
     settings.mkdir(exist_ok=True)
@@ -217,7 +217,7 @@ def started(tmp_path: Path, script: str, *words: str) -> list[str]:
     command = '. "$SPARK_CONF_DIR/spark-env.sh"; exec "$@"'
     outcome = subprocess.run(
         ["/bin/bash", "-c", command, "bash", show, *words],
-        env={"SPARK_CONF_DIR": str(settings), "PATH": "/usr/bin:/bin"},
+        env={"SPARK_CONF_DIR": str(settings), "PATH": "/usr/bin:/bin", **variables},
         capture_output=True,
         text=True,
         check=True,
@@ -259,16 +259,37 @@ def test_nothing_is_archived_where_java_refuses_or_somebody_waits_for_its_end(
     assert "ArchiveClassesAtExit" not in " ".join(words)
 
 
-def test_a_disk_that_is_nearly_full_gets_no_archive(
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"JAVA_TOOL_OPTIONS": "-javaagent:/opt/watch.jar"},
+        {"JDK_JAVA_OPTIONS": "-agentlib:jdwp=transport=dt_socket"},
+        {"PYSPARK_SUBMIT_ARGS": "--driver-class-path x.jar pyspark-shell"},
+    ],
+)
+def test_no_archive_is_made_of_a_start_that_is_not_like_every_other(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    """With an agent Java would refuse to start."""
+    wrapped = script(tmp_path, True, tmp_path / "a.jsa")
+    words = started(tmp_path, wrapped, "-cp", "a.jar", "pyspark-shell", **variables)
+    assert "ArchiveClassesAtExit" not in " ".join(words)
+
+
+def test_a_cache_that_may_only_be_read_is_used_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
     java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
     (java.home / "lib" / "server").mkdir(parents=True)
     (java.home / "lib" / "server" / "classes.jsa").touch()
-    assert launch._archive(java, [])
-    monkeypatch.setattr(launch, "ROOM", 2**60)
-    assert launch._archive(java, []) is None
+    archive = launch._archive(java, [])
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(launch, "_tidy", refused)
+    assert launch._archive(java, []) == archive
 
 
 def test_an_archive_is_of_one_java_and_of_these_jars(
@@ -320,11 +341,15 @@ def test_archives_of_former_jars_do_not_pile_up(
     (java.home / "lib" / "server" / "classes.jsa").touch()
     folder = tmp_path / "cache" / "classes"
     folder.mkdir(parents=True)
-    for number in range(5):
-        (folder / f"{number}.jsa").touch()
-        os.utime(folder / f"{number}.jsa", (number, number))
+    mine = launch._archive(java, [])
+    assert mine
+    for number, archive in enumerate([mine, *(folder / f"{n}.jsa" for n in range(6))]):
+        archive.write_bytes(b"head")
+        os.utime(archive, (number, number))
     launch._archive(java, [])
-    assert {path.name for path in folder.iterdir()} == {"2.jsa", "3.jsa", "4.jsa"}
+    left = {path.name for path in folder.iterdir()}
+    assert left == {mine.name, "2.jsa", "3.jsa", "4.jsa", "5.jsa"}
+    assert mine.stat().st_mtime > 100, "it was used now"
 
 
 def test_the_cache_is_where_the_variables_say(

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse import session
+from lakehouse import scan, session
 from lakehouse.config import Environment
 from tests.conftest import ROOT
 
@@ -141,10 +141,23 @@ def test_what_makes_few_rows_quick_is_set_for_them_alone(monkeypatch: pytest.Mon
         spark={"spark.jvm": "thorough", "spark.sql.codegen": "on"},
         quick={"spark.jvm": "quick", "spark.sql.codegen": "off"},
     )
-    for few in (True, False):
-        session.start(chosen, few)
+    for short in (True, False):
+        session.start(chosen, short)
     assert [one.spark["spark.jvm"] for one in asked] == ["quick", "thorough"]
     assert [one.spark["spark.sql.codegen"] for one in asked] == ["on", "on"]
+
+
+def test_a_setting_of_our_own_is_not_asked_for_in_a_catalog() -> None:
+    """Serverless compute refuses to tell what it does not know, whatever the default."""
+
+    def refused(*_: str) -> str:
+        raise ValueError("CONFIG_NOT_AVAILABLE")
+
+    serverless: Any = SimpleNamespace(conf=SimpleNamespace(get=refused))
+    asked: Any = SimpleNamespace(conf=SimpleNamespace(get=lambda key, default: "True"))
+    catalog: Any = SimpleNamespace(catalog="main")
+    assert not scan.left_to_spark(serverless, catalog)
+    assert scan.left_to_spark(asked, SimpleNamespace(catalog=None))  # type: ignore[arg-type]
 
 
 def test_a_fork_takes_the_settings_that_can_still_be_set() -> None:
