@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def unglobbed(path: Path) -> str:
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", str(path))
 
 
-@functools.cache
+@cache
 def _nowhere() -> tempfile.TemporaryDirectory[str]:
     """A folder far from all tables, which goes with the process."""
     return tempfile.TemporaryDirectory(prefix="lakehouse-")
