@@ -21,6 +21,7 @@ from tenacity import wait_none
 from lakehouse import merge
 from lakehouse.errors import BalanceError
 from lakehouse.merge import USER_METADATA, Writer, can_pass, conflicts
+from lakehouse.tables import literal
 
 CONFLICT = DeltaConcurrentModificationException("[DELTA_CONCURRENT_APPEND] Files were added")
 
@@ -210,4 +211,4 @@ def test_a_storage_that_cannot_be_reached_may_come_back(error: BaseException, pa
     ],
 )  # fmt: skip
 def test_partitions_are_named_as_sql(values: list[Any], sql: str) -> None:
-    assert merge.among("kept.`c`", values, merge._literal) == sql
+    assert merge.among("kept.`c`", values, literal) == sql

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,8 +39,9 @@ def test_what_was_done_is_known_when_an_error_ends_a_run(
 
     monkeypatch.setattr(run._Work, "_do", do)
     result = run.Result(settings)
+    spark: Any = SimpleNamespace(conf={})
     with pytest.raises(GateError):
-        run.execute(lambda: None, settings, result=result)  # type: ignore[arg-type, return-value]
+        run.execute(lambda: spark, settings, result=result)
     assert result.failed_in == "silver.visits"
     assert result.error == "GateError"
     assert result.checks == [FAILED]

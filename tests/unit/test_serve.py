@@ -60,7 +60,7 @@ class Jvm:
 def jvm(monkeypatch: pytest.MonkeyPatch) -> Jvm:
     one = Jvm()
     monkeypatch.setattr(serve, "running", lambda: False)
-    monkeypatch.setattr(serve, "start", lambda environment, few: one.session())
+    monkeypatch.setattr(serve, "start", lambda environment, short: one.session())
     monkeypatch.setattr(serve, "Spark", lambda spark, tables: one)
     monkeypatch.setattr(serve.measures, "create", one.measures)
     monkeypatch.setattr(serve, "_started", lambda spark: one)
