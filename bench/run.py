@@ -68,6 +68,14 @@ def summary(rounds: list[Round]) -> dict[str, dict[str, float]]:
     return found
 
 
+def record(machine: str, rounds: int, scales: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Write what was measured; scales that were not measured now keep what was said of them."""
+    place = HERE / "results.json"
+    before = json.loads(place.read_text("utf-8"))["scales"] if place.exists() else {}
+    result = {"machine": machine, "rounds": rounds, "scales": {**before, **scales}}
+    place.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,8 +104,7 @@ def main() -> None:
         for peer, said in found.items():
             told = "  ".join(f"{run} {value:.2f}" for run, value in said.items())
             print(f"scale {name:>5} {peer:>10}   {told}")
-    result = {"machine": machine, "rounds": options.rounds, "scales": scales}
-    (HERE / "results.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    record(machine, options.rounds, scales)
 
 
 if __name__ == "__main__":
