@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from bench.run import HERE
+from bench import HERE
 
 # The benchmark, the file it writes, and its options.
 EVERY = {

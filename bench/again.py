@@ -11,7 +11,6 @@ import argparse
 import csv
 import json
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -20,7 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.run import HERE, timed
+from bench import HERE, MACHINE
+from bench.run import timed
 from lakehouse import config, session
 from lakehouse.run import execute
 
@@ -150,13 +150,12 @@ def main() -> None:
         found = within(landing, more, options.within)
         options.answer.write_text(json.dumps(found), encoding="utf-8")
         return
-    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     columns = measure(options.scale, options.pairs, options.seed)
-    print(f"{machine}, scale {options.scale:g}, pairs {options.pairs}")
+    print(f"{MACHINE}, scale {options.scale:g}, pairs {options.pairs}")
     print(f"{'':>32} " + " ".join(f"{name:>14}" for name in COLUMNS))
     for name in (SESSION, FIRST, NOTHING, MORE, ANEW, *RATIOS):
         print(shown(name, columns))
-    said: dict[str, object] = {"machine": machine, "scale": options.scale, "pairs": options.pairs}
+    said: dict[str, object] = {"machine": MACHINE, "scale": options.scale, "pairs": options.pairs}
     said["figures"] = dict(zip(COLUMNS, columns, strict=True))
     (HERE / "again.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 

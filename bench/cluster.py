@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.run import HERE, timed
+from bench import HERE
+from bench.run import timed
 from lakehouse import config
 from lakehouse.duck import Duck
 from lakehouse.launch import delta_jars, prepare

@@ -12,7 +12,6 @@ import argparse
 import csv
 import json
 import os
-import platform
 import shutil
 import sys
 import time
@@ -20,9 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench import HERE, MACHINE
 from bench.again import DAY, write
 from bench.peers import for_duckdb
-from bench.run import HERE, timed
+from bench.run import timed
 from lakehouse import config, domain, session
 from lakehouse.config import Run
 from lakehouse.duck import Duck
@@ -144,8 +144,7 @@ def main() -> None:
     with seconds(found, "views by DuckDB"):
         views_by_duckdb(run, os.cpu_count() or 1)
     views_anew(run, found)
-    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    said = {"machine": machine, "scale": options.scale, "figures": found}
+    said = {"machine": MACHINE, "scale": options.scale, "figures": found}
     (HERE / "large.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(options.folder)
 

@@ -14,7 +14,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from bench.notebook import ENTITIES, STAR, VIEWS, asked, cleaned, opened, save, sql_of
+from bench import ENTITIES, STAR, VIEWS, sql_of
+from bench.notebook import answer, asked, cleaned, opened, save
 
 
 def known_again(spark: SparkSession, warehouse: Path) -> None:
@@ -64,13 +65,13 @@ def main(landing: Path, warehouse: Path) -> None:
             merge(spark, cleaned(name, rows), f"silver.{name}")
     *dimensions, fact = STAR
     for table in dimensions:
-        save(spark.sql(sql_of(table)), f"gold.{table}")
+        save(answer(spark, table), f"gold.{table}")
     if new["treatments"] is not None:
         cleaned("treatments", new["treatments"]).createOrReplaceTempView("new_treatments")
         query = sql_of(fact).replace("from silver.treatments", "from new_treatments")
         merge(spark, spark.sql(query), f"gold.{fact}")
     for table in VIEWS:
-        save(spark.sql(sql_of(table)), f"gold.{table}")
+        save(answer(spark, table), f"gold.{table}")
     print(spark.table("gold.doctor_performance").count(), "doctors")
 
 

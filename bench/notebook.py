@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from bench import ENTITIES, STAR, VIEWS, sql_of
 from lakehouse.config import Environment
 from lakehouse.launch import prepare
 
-GOLD = Path(__file__).resolve().parent.parent / "conf" / "hospital" / "gold"
-ENTITIES = ("patients", "doctors", "visits", "treatments")
-STAR = ("dim_patients", "dim_doctors", "dim_visits", "fact_treatments")
-VIEWS = tuple(sorted(path.stem for path in GOLD.glob("*.sql") if path.stem not in STAR))
 # Gold asks which versions count and what was deleted: here one version each, and nothing.
 VERSION = ("date '2000-01-01' as valid_from", "date(null) as valid_to", "true as is_current")
 
@@ -108,9 +104,9 @@ def treatments(frame: DataFrame) -> DataFrame:
     return frame.withColumns(typed).where("treatment_cost is null or treatment_cost >= 0")
 
 
-def sql_of(table: str) -> str:
-    """The query of a gold table."""
-    return re.sub(r"codes\.countries", "countries", (GOLD / f"{table}.sql").read_text("utf-8"))
+def answer(spark: SparkSession, table: str) -> DataFrame:
+    """The rows of a gold table."""
+    return spark.sql(sql_of(table).replace("codes.countries", "countries"))
 
 
 def main(landing: Path, warehouse: Path) -> None:
@@ -123,7 +119,7 @@ def main(landing: Path, warehouse: Path) -> None:
     for name in ENTITIES:
         save(cleaned(name, spark.table(f"bronze.{name}")), f"silver.{name}")
     for table in (*STAR, *VIEWS):
-        save(spark.sql(sql_of(table)), f"gold.{table}")
+        save(answer(spark, table), f"gold.{table}")
     print(spark.table("gold.doctor_performance").count(), "doctors")
 
 

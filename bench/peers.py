@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import STAR, VIEWS, sql_of
+
 if TYPE_CHECKING:
     import polars as pl
 
-GOLD = Path(__file__).resolve().parent.parent / "conf" / "hospital" / "gold"
-STAR = ("dim_patients", "dim_doctors", "dim_visits", "fact_treatments")
 DATABASE = "lakehouse.duckdb"
 
 VERSION = "DATE '2000-01-01' AS valid_from, NULL::DATE AS valid_to, true AS is_current"
@@ -65,13 +65,6 @@ WORDS = {
     r"([\w.]+) / ": r"cast(\1 as double) / ",
     r"from values([^;]+?)\s as (\w+ \()": r"from (values\1) as \2",
 }
-
-
-def gold() -> Iterator[tuple[str, str]]:
-    """The name and the Spark SQL of each gold table, the star first."""
-    views = sorted(path.stem for path in GOLD.glob("*.sql") if path.stem not in STAR)
-    for name in (*STAR, *views):
-        yield name, (GOLD / f"{name}.sql").read_text("utf-8")
 
 
 def files(landing: Path, name: str) -> list[str]:
@@ -132,8 +125,8 @@ def by_duckdb(landing: Path, warehouse: Path) -> None:
             first = f"SELECT min(rowid) FROM {raw} WHERE {key} IS NOT NULL GROUP BY trim({key},' ')"
             once = f"SELECT trim(COLUMNS(*), ' ') FROM {raw} WHERE rowid IN ({first})"
             save(f"silver.{name}", f"FROM (SELECT {columns} FROM ({once})) WHERE {kept}")
-        for name, sql in gold():
-            save(f"gold.{name}", for_duckdb(sql))
+        for name in (*STAR, *VIEWS):
+            save(f"gold.{name}", for_duckdb(sql_of(name)))
 
 
 def rounded(value: pl.Expr, digits: int, scale: int) -> pl.Expr:
@@ -282,8 +275,10 @@ def by_polars(landing: Path, warehouse: Path) -> None:
         raw = pl.scan_csv(files(landing, name), infer_schema=False).collect()
         save("bronze", name, raw)
         save("silver", name, cleaned(name, raw))
-    for name, sql in gold():
-        save("gold", name, (own[name](made) if name in own else answer(sql, made)).collect())
+    for name in (*STAR, *VIEWS):
+        save(
+            "gold", name, (own[name](made) if name in own else answer(sql_of(name), made)).collect()
+        )
 
 
 PEERS = {"duckdb": by_duckdb, "polars": by_polars}
@@ -296,7 +291,7 @@ def differing(warehouse: Path) -> Iterator[str]:
 
     tables = [f"{layer}.{name}" for layer in ("bronze", "silver") for name in SILVER]
     with duckdb.connect(str(warehouse / DATABASE)) as database:
-        for table in [*tables, *(f"gold.{name}" for name, _ in gold())]:
+        for table in [*tables, *(f"gold.{name}" for name in (*STAR, *VIEWS))]:
             one = database.sql(f"FROM {table}")
             other = pl.read_delta(str(warehouse.joinpath(*table.split("."))))
             rows: list[Counter[Any]] = [Counter(one.fetchall()), Counter(other.rows())]

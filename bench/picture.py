@@ -11,7 +11,8 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from bench.run import FIRST, HERE, MORE
+from bench import HERE
+from bench.run import FIRST, MORE
 
 PICTURE = HERE.parent / "docs" / "performance.svg"
 OURS, OTHERS = "#1f6f8b", "#b8c4cc"

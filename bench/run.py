@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -22,7 +20,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from bench import HERE, MACHINE
+
 FIRST, MORE = "first load", "one file more"
 PEERS = {
     "ours": ("lakehouse.cli", "run", "hospital"),
@@ -68,11 +67,11 @@ def summary(rounds: list[Round]) -> dict[str, dict[str, float]]:
     return found
 
 
-def record(machine: str, rounds: int, scales: dict[str, dict[str, dict[str, float]]]) -> None:
+def record(rounds: int, scales: dict[str, dict[str, dict[str, float]]]) -> None:
     """Write what was measured; scales that were not measured now keep what was said of them."""
     place = HERE / "results.json"
     before = json.loads(place.read_text("utf-8"))["scales"] if place.exists() else {}
-    result = {"machine": machine, "rounds": rounds, "scales": {**before, **scales}}
+    result = {"machine": MACHINE, "rounds": rounds, "scales": {**before, **scales}}
     place.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
@@ -87,7 +86,6 @@ def main() -> None:
     from bench.again import ONLY_SESSION, files
 
     peers = ["ours", *(peer for peer in options.peers if peer != "ours")]
-    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     scales: dict[str, dict[str, dict[str, float]]] = {}
     # The first session on a machine leaves things for all later ones.
     timed([sys.executable, "-c", ONLY_SESSION], HERE.parent)
@@ -104,7 +102,7 @@ def main() -> None:
         for peer, said in found.items():
             told = "  ".join(f"{run} {value:.2f}" for run, value in said.items())
             print(f"scale {name:>5} {peer:>10}   {told}")
-    record(machine, options.rounds, scales)
+    record(options.rounds, scales)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 
-from bench.run import HERE, timed
+from bench import HERE
+from bench.run import timed
 from lakehouse import config, domain
 from lakehouse.direct import GROUPS
 from lakehouse.tables import Tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import changes, commits, scan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MANY_FILES = 8
 
 
-def query(writer: Writer, table: GoldTable, sql: str, reads: Iterable[str]) -> DataFrame:
+def query(writer: Writer, table: GoldTable, sql: str, reads: Collection[str]) -> DataFrame:
     """The table's rows as its SQL, or the same over rollups, gives them; as declared.
 
     Raises ConfigError, with file and line, when the SQL does not fit the tables it reads.
@@ -75,7 +75,7 @@ class Build:
         verdict: Verdict,
         state: State | None,
         inputs: dict[str, Point],
-        source: tuple[str, Iterable[str]] | None = None,
+        source: tuple[str, Collection[str]] | None = None,
     ) -> None:
         self.source = source or (table.sql, table.reads)
         self.started = time.monotonic()

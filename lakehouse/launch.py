@@ -42,7 +42,7 @@ OURS = ("io.delta_", "io.unitycatalog_")
 # The names with a slash are variables, as bash 3 ends a pattern at a slash even in quotes.
 SPARK_ENV = """\
 exec() {
-    local leave_out=LEAVE_OUT archive=ARCHIVE settings=$SPARK_CONF_DIR/: main=${!#}
+    local leave_out=LEAVE_OUT archive=ARCHIVE settings=$SPARK_CONF_DIR/: last=${!#}
     local all="$* $JAVA_TOOL_OPTIONS $JDK_JAVA_OPTIONS" agent='-(java)?agent'
     local word entry flags=() kept=() only_jars=true
     for word in "$@"; do
@@ -57,7 +57,7 @@ exec() {
         flags+=(-Xlog:disable -Xlog:all=error:stderr)
         if [[ -s $archive ]]; then
             flags+=(-XX:SharedArchiveFile="$archive")
-        elif [[ $main == pyspark-shell && -z $PYSPARK_SUBMIT_ARGS && $only_jars == true &&
+        elif [[ $last == pyspark-shell && -z $PYSPARK_SUBMIT_ARGS && $only_jars == true &&
             -w ${archive%/*} && ! $all =~ $agent ]]; then
             flags+=(-XX:ArchiveClassesAtExit="$archive")
         fi

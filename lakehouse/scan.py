@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from lakehouse.lazy import spark_types
@@ -95,7 +95,7 @@ def sizes(stored: DeltaTable) -> list[int]:
     return found
 
 
-def placed(spark: SparkSession, tables: Tables, sql: str, reads: Iterable[str]) -> str:
+def placed(spark: SparkSession, tables: Tables, sql: str, reads: Collection[str]) -> str:
     """The SQL with table names as this session knows them; lines stay where they were."""
     if tables.catalog is None and (not direct(tables) or names_its_tables(sql)):
         tables.register(spark, only=reads)

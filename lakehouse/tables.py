@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ class Tables:
         ]
 
     def register(
-        self, spark: SparkSession, writing: bool = False, only: Iterable[str] | None = None
+        self, spark: SparkSession, writing: bool = False, only: Collection[str] | None = None
     ) -> None:
         """Make every stored table, or `only` some, answer to their names in this session.
 
@@ -100,15 +100,14 @@ class Tables:
             if not spark.catalog.databaseExists(self.name(layer)):
                 spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.name(layer)}")
 
-    def _register_folders(self, spark: SparkSession, only: Iterable[str] | None) -> None:
+    def _register_folders(self, spark: SparkSession, only: Collection[str] | None) -> None:
         known = set()
-        for layer in LAYERS:
+        for layer in LAYERS if only is None else {table.partition(".")[0] for table in only}:
             self._register_schema(spark, layer)
             rows = spark.sql(f"SHOW TABLES IN {layer}").collect()
             known |= {f"{layer}.{row.tableName}" for row in rows}
-        wanted = None if only is None else set(only)
         for table in self.stored():
-            if table not in known and (wanted is None or table in wanted):
+            if table not in known and (only is None or table in only):
                 spark.sql(
                     f"CREATE TABLE IF NOT EXISTS {table} USING delta "
                     f"LOCATION {literal(self.location(table))}"

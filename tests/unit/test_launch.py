@@ -276,13 +276,21 @@ def test_no_archive_is_made_of_a_start_that_is_not_like_every_other(
     assert "ArchiveClassesAtExit" not in " ".join(words)
 
 
-def test_a_cache_that_may_only_be_read_is_used_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> launch.Java:
+    """A runtime with an archive of its own classes, and a Spark of one JAR."""
+    jar = tmp_path / "spark" / "jars" / "a.jar"
+    base = runtime(tmp_path / "jre", "17.0.9") / "lib" / "server" / "classes.jsa"
+    for file in (jar, base):
+        file.parent.mkdir(parents=True)
+        file.write_text("1", encoding="utf-8")
     monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
-    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
-    (java.home / "lib" / "server").mkdir(parents=True)
-    (java.home / "lib" / "server" / "classes.jsa").touch()
+    return launch.Java(tmp_path / "jre", "17.0.9", "PATH", True)
+
+
+def test_a_cache_that_may_only_be_read_is_used_as_it_is(
+    java: launch.Java, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = launch._archive(java, [])
 
     def refused(*_: object) -> None:
@@ -292,32 +300,19 @@ def test_a_cache_that_may_only_be_read_is_used_as_it_is(
     assert launch._archive(java, []) == archive
 
 
-def test_an_archive_is_of_one_java_and_of_these_jars(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
+def test_an_archive_is_of_one_java_and_of_these_jars(tmp_path: Path, java: launch.Java) -> None:
     jar = tmp_path / "spark" / "jars" / "a.jar"
-    jar.parent.mkdir(parents=True)
-    jar.write_text("1", encoding="utf-8")
-    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
-    assert launch._archive(java, []) is None
-    (java.home / "lib" / "server").mkdir(parents=True)
-    (java.home / "lib" / "server" / "classes.jsa").touch()
     first = launch._archive(java, [])
     assert first
     assert launch._archive(java, []) == first
     jar.write_text("22", encoding="utf-8")
     assert launch._archive(java, []) != first
     assert launch._archive(replace(java, version="17.0.10"), [jar]) != first
+    (java.home / "lib" / "server" / "classes.jsa").unlink()
+    assert launch._archive(java, []) is None
 
 
-def test_an_archive_that_nobody_finished_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
-    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
-    (java.home / "lib" / "server").mkdir(parents=True)
-    (java.home / "lib" / "server" / "classes.jsa").touch()
+def test_an_archive_that_nobody_finished_is_made_anew(java: launch.Java) -> None:
     archive = launch._archive(java, [])
     assert archive
     archive.write_bytes(bytes(100))
@@ -332,13 +327,7 @@ def test_an_archive_that_nobody_finished_is_made_anew(
     assert archive.exists()
 
 
-def test_archives_of_former_jars_do_not_pile_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
-    java = launch.Java(runtime(tmp_path / "jre", "17.0.9"), "17.0.9", "PATH", True)
-    (java.home / "lib" / "server").mkdir(parents=True)
-    (java.home / "lib" / "server" / "classes.jsa").touch()
+def test_archives_of_former_jars_do_not_pile_up(tmp_path: Path, java: launch.Java) -> None:
     folder = tmp_path / "cache" / "classes"
     folder.mkdir(parents=True)
     mine = launch._archive(java, [])
@@ -396,6 +385,7 @@ def resolver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> No
     submit.chmod(0o755)
     monkeypatch.setenv("SPARK_HOME", str(tmp_path / "spark"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("JAVA_HOME", str(runtime(tmp_path / "jre", "17.0.9")))
     versions(monkeypatch, pyspark="4.2.0", delta_spark="4.4.0")
     unlocked = tmp_path / "jars.lock"
     unlocked.write_text("", encoding="utf-8")
