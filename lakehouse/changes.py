@@ -18,6 +18,7 @@ from lakehouse.conform import WARNINGS
 from lakehouse.contracts import Domain, Entity, GoldTable
 from lakehouse.extracts import Extracts, LoadedFile, standing
 from lakehouse.history import KEY, key_text, live
+from lakehouse.joins import joined, times
 from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read, used
 from lakehouse.sqltext import PLACEHOLDER, columns_in, row_wise
@@ -190,13 +191,58 @@ def _unbalanced(rows: DataFrame, key: Column, image: Column) -> DataFrame:
     )
 
 
+# Of each other table that a star table reads: columns of its entity that bear that table's key, and
+# what the key is called there.
+Pointers = dict[str, tuple[list[str], str]]
+
+
 def main_entity(domain: Domain, table: GoldTable) -> Entity | None:
     """The entity that a star table has one row per key of; None when that is not clear."""
     silver = [name.removeprefix("silver.") for name in table.reads if name.startswith("silver.")]
     fitting = [domain.entities[name] for name in silver if domain.entities[name].key == table.grain]
     keys = {entity.key[0] for entity in domain.entities.values() if len(entity.key) == 1}
     clear = len(fitting) == 1 and len(table.grain) == 1 and row_wise(table.sql, keys)
-    return fitting[0] if clear else None
+    return fitting[0] if clear and times(table.sql, _silver(fitting[0])) == 1 else None
+
+
+def _silver(entity: Entity) -> str:
+    return f"silver.{entity.entity}"
+
+
+def pointers(domain: Domain, main: Entity, table: GoldTable) -> Pointers:
+    """How the rows of a star table's entity point to those of other tables that its SQL reads.
+
+    A table that is joined in another way, or oftener than that, is left out.
+    """
+    pairs = joined(table.sql)
+    found: Pointers = {}
+    for name in table.reads:
+        key = _key(domain, name)
+        columns = [
+            column
+            for column in main.columns
+            if frozenset([(_silver(main), column), (name, key)]) in pairs
+        ]
+        if name != _silver(main) and columns and times(table.sql, name) <= len(columns):
+            found[name] = (columns, key)
+    return found
+
+
+def _key(domain: Domain, table: str) -> str:
+    """The column of which a table has one row each, or one key's versions; empty when several."""
+    layer, _, name = table.partition(".")
+    if layer == "silver":
+        parts = domain.entities[name].key
+    else:
+        parts = domain.gold[name].grain if layer == "gold" else ()
+    return parts[0] if len(parts) == 1 else ""
+
+
+def near(rows: DataFrame, columns: Iterable[str], there: DataFrame, key: str) -> DataFrame:
+    """The rows of a table whose key stands in one of these columns of `rows`."""
+    keys = together([rows.select(F.col(column).alias("_near")) for column in columns])
+    assert keys is not None
+    return there.join(F.broadcast(keys), F.col(key) == F.col("_near"), "left_semi")
 
 
 def touched_star(
@@ -208,45 +254,30 @@ def touched_star(
     state: State,
     inputs: dict[str, Point],
 ) -> DataFrame | None:
-    """Keys of a star table whose rows may have changed, as its grain column; None when unknown.
+    """Keys of a star table whose rows may have changed, in its grain column; None when unknown.
 
     A row of a star table is made of the entity's row with its key and of rows that it refers to:
     so what changed in another input touches the rows that bear that input's key.
     """
     found: list[DataFrame] = []
     key = main.key[0]
+    points = {_silver(main): ([], key), **pointers(domain, main, table)}
     for name in sorted({*inputs, *state.inputs}):
         before, now = state.inputs.get(name), inputs.get(name)
         if before == now:
             continue
-        pointer, theirs = _pointer(domain, main, name)
-        if before is None or now is None or pointer is None:
+        if before is None or now is None or name not in points:
             return None
         if commits.since(spark, tables, name, before) is None:
             return None
-        changed = feed(spark, tables, name, before, now).select(F.col(theirs).alias("_changed"))
-        if pointer != key:
-            rows = scan.frame(spark, tables, f"silver.{main.entity}")
-            near = F.broadcast(changed.distinct())
-            changed = rows.join(near, F.col(pointer) == F.col("_changed"), "left_semi")
-            changed = changed.select(F.col(key).alias("_changed"))
-        found.append(changed)
-    keys = together(found)
-    return keys.withColumnRenamed("_changed", table.grain[0]) if keys is not None else None
-
-
-def _pointer(domain: Domain, main: Entity, table: str) -> tuple[str | None, str]:
-    """The main entity's column that bears another table's key, and that key."""
-    layer, _, name = table.partition(".")
-    if layer == "silver":
-        key = domain.entities[name].key
-        if name == main.entity:
-            return key[0], key[0]
-        found = [n for n, c in main.references.items() if c.references == name]
-        return (found[0] if found else None), key[0]
-    grain = domain.gold[name].grain if layer == "gold" else ()
-    same = len(grain) == 1 and grain[0] in main.columns
-    return (grain[0], grain[0]) if same else (None, "")
+        columns, theirs = points[name]
+        changed = feed(spark, tables, name, before, now)
+        if name == _silver(main):
+            found.append(changed.select(key))
+        for column in columns:
+            rows = scan.frame(spark, tables, _silver(main))
+            found.append(near(changed, [theirs], rows, column).select(key))
+    return together(found)
 
 
 def touched_by_date(

@@ -21,19 +21,22 @@ def difference(
     key: Iterable[str],
     more: dict[str, Column] | None = None,
     compare: Iterable[str] | None = None,
+    only: Column | None = None,
 ) -> DataFrame:
     """The new rows, and the old ones that are no more, each with `_op`.
 
     Compared null-safely on `compare`, by default the old rows' columns; further columns of the new
-    rows are kept, NULL for removed ones. `more` adds columns, told as `new.x` and `old.x`.
+    rows are kept, NULL for removed ones. `more` adds columns, told as `new.x` and `old.x`. New rows
+    that do not fulfil `only` are compared with none.
     """
     names = list(compare or old.columns)
+    same = [F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in key]
     both = (
         new.withColumn("_here", F.lit(True))
         .alias("new")
         .join(
             old.withColumn("_there", F.lit(True)).alias("old"),
-            [F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in key],
+            same if only is None else [*same, only],
             "full",
         )
     )

@@ -230,17 +230,18 @@ def compared(rows: DataFrame, entity: Entity, old: DataFrame | None) -> DataFram
     if old is None:
         fate = F.when(F.col(FATE) == ACCEPTED, INSERTED).otherwise(F.col(FATE))
         return rows.withColumns({FATE: fate, LOST: F.lit(False), **nothing})
-    new = rows.where(F.col(FATE) == ACCEPTED).drop(FATE)
-    rest = rows.where(F.col(FATE) != ACCEPTED).withColumns({LOST: F.lit(False), **nothing})
     was = {name: F.col(f"old.{name.removeprefix(WAS)}") for name in places}
     held = (
         F.coalesce(F.col(f"old.{CURRENT}"), F.lit(False))
         if entity.versioned
         else (F.col("_there").isNotNull() & F.col(f"old.{DELETED}").isNull())
     )
-    both = difference(new, old.select(*columns(entity)), table_key(entity), {**was, LOST: held})
+    accepted, old = F.col(FATE) == ACCEPTED, old.select(*columns(entity))
+    more = {**was, LOST: held}
+    both = difference(rows, old, table_key(entity), more, only=accepted)
     lost = F.col(LOST) & ((F.col(OP) == REMOVED) | ~F.expr(live(entity)))
-    return both.withColumn(LOST, lost).withColumnRenamed(OP, FATE).unionByName(rest)
+    fate = F.when(~accepted, F.col(FATE)).otherwise(F.col(OP))
+    return both.withColumns({LOST: lost, FATE: fate}).drop(OP)
 
 
 def count(rows: DataFrame) -> Census:

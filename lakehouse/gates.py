@@ -143,6 +143,25 @@ def _repeated(checks: TableChecks, domain: Domain) -> list[Column]:
     return found
 
 
+def repeated_anew(
+    checks: TableChecks, domain: Domain, changed: DataFrame, grain: Collection[str], before: Before
+) -> Measured:
+    """What `unique` checks find in a table that is kept by its grain, measured in changed rows.
+
+    Of a check that names the grain's columns and passed before, that is all: rows of other keys
+    differ from these, and did from each other.
+    """
+    words = declared(checks)
+    due = [
+        check
+        for check in checks.checks
+        if check.unique
+        and set(grain) <= set(check.unique)
+        and before.get((checks.table, check.id), NEVER)._replace(value="") == (PASSED, "", words)
+    ]
+    return _one_row(changed, _repeated(checks.model_copy(update={"checks": tuple(due)}), domain))
+
+
 def _count(condition: Column) -> Column:
     return F.count(F.when(condition, F.lit(1)))
 
@@ -384,8 +403,16 @@ def basis(
     of the tables they read, and the day where they ask how fresh it is."""
     states = [commits.state(spark, tables, table) for table in (checks.table, *checks.others)]
     day = business_date if any(check.fresh for check in checks.checks) else ""
-    text = [checks.model_dump_json(exclude={"path"}), [s and s.content for s in states], day]
-    return hashlib.sha256(repr(text).encode()).hexdigest()[:16]
+    return _digest(repr([declared(checks), [s and s.content for s in states], day]))
+
+
+def declared(checks: TableChecks) -> str:
+    """A hash of the declaration of a table's checks."""
+    return _digest(checks.model_dump_json(exclude={"path"}))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def settled(known: Before, checks: TableChecks, basis: str) -> bool:

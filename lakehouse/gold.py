@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import changes, commits, scan
@@ -28,13 +28,21 @@ if TYPE_CHECKING:
 MANY_FILES = 8
 
 
-def query(writer: Writer, table: GoldTable, sql: str, reads: Collection[str]) -> DataFrame:
+def query(
+    writer: Writer,
+    table: GoldTable,
+    sql: str,
+    reads: Collection[str],
+    instead: Mapping[str, DataFrame] | None = None,
+) -> DataFrame:
     """The table's rows as its SQL, or the same over rollups, gives them; as declared.
 
-    Raises ConfigError, with file and line, when the SQL does not fit the tables it reads.
+    Of the tables in `instead` it reads these rows only. Raises ConfigError, with file and line,
+    when the SQL does not fit the tables it reads.
     """
     try:
-        rows = writer.spark.sql(scan.placed(writer.spark, writer.tables, sql, reads))
+        text = scan.placed(writer.spark, writer.tables, sql, reads, instead, table.name)
+        rows = writer.spark.sql(text)
     except (spark_errors.AnalysisException, spark_errors.ParseException) as error:
         raise ConfigError(f"{shown(table.path)}{_line(error)}: {_first(error)}") from error
     given = {field.name: field.dataType.simpleString() for field in rows.schema.fields}
@@ -84,12 +92,13 @@ class Build:
         self.state, self.inputs = state, inputs
         self.meta = commits.metadata(run.run_id, step.definition, inputs)
         self.kept = table.kind != "view" and verdict.status == "stale" and state is not None
+        self.main = changes.main_entity(domain, table) if self.kept else None
         self.touched: DataFrame | None = None
 
     def rows(self) -> DataFrame:
         """The rows to be written: of a star table that is kept, only those of touched keys.
 
-        These are put aside with `_op`: inserted, updated or removed.
+        These are put aside with `_op`: inserted, updated, unchanged or removed.
         """
         rows = self._asked()
         self.kept = self.kept and _same_columns(self.writer, self.name, rows)
@@ -98,9 +107,23 @@ class Build:
             return rows
         grain = list(self.table.grain)
         old = self._stored().join(F.broadcast(self.touched), grain, "left_semi")
-        new = rows.join(F.broadcast(self.touched), grain, "left_semi")
-        found = difference(new, old, grain).where(F.col(OP) != UNCHANGED)
-        return self.writer.put_aside(found, self.name, self.run.run_id)
+        near = self._near(self.touched)
+        few = query(self.writer, self.table, self.table.sql, self.table.reads, near)
+        new = few.join(F.broadcast(self.touched), grain, "left_semi")
+        return self.writer.put_aside(difference(new, old, grain), self.name, self.run.run_id)
+
+    def _near(self, touched: DataFrame) -> dict[str, DataFrame]:
+        """The rows of other tables that rows of touched keys are made of: these point to them."""
+        assert self.main is not None
+        spark, tables, name = self.writer.spark, self.writer.tables, f"silver.{self.main.entity}"
+        grain = list(self.table.grain)
+        mine = scan.frame(spark, tables, name).join(F.broadcast(touched), grain, "left_semi")
+        mine = self.writer.put_aside(mine, f"touched.{self.name}", self.run.run_id)
+        pointers = changes.pointers(self.domain, self.main, self.table)
+        return {name: mine} | {
+            table: changes.near(mine, columns, scan.frame(spark, tables, table), key)
+            for table, (columns, key) in pointers.items()
+        }
 
     def _asked(self) -> DataFrame:
         """The rows of the SQL: over rollups where these are current, else as it was written."""
@@ -115,7 +138,7 @@ class Build:
     def _touched(self) -> DataFrame | None:
         """Keys of a star table's rows that its inputs' change feeds have touched; None for all."""
         assert self.state is not None
-        main = changes.main_entity(self.domain, self.table)
+        main = self.main
         if main is None or not self.state.meta or self._is_small(main):
             return None
         spark, tables = self.writer.spark, self.writer.tables
@@ -180,6 +203,7 @@ class Build:
 
     def _write_changes(self, rows: DataFrame) -> None:
         assert self.state is not None
+        rows = rows.where(F.col(OP) != UNCHANGED)
         counts = {row[OP]: row["count"] for row in rows.groupBy(OP).count().collect()}
         columns = list(self.table.columns)
         if not counts:

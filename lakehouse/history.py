@@ -35,6 +35,8 @@ def _whole(line: WindowSpec) -> WindowSpec:
 
 def key_text(entity: Entity) -> Column:
     """The key's parts as one text, empty when all are NULL."""
+    if len(entity.key) == 1:
+        return F.coalesce(F.col(entity.key[0]).cast("string"), F.lit(""))
     return F.array_join(F.array(*[F.col(name).cast("string") for name in entity.key]), "|")
 
 

@@ -31,6 +31,7 @@ from lakehouse import (
 from lakehouse import domain as domains
 from lakehouse.config import Run
 from lakehouse.contracts import Domain
+from lakehouse.difference import OP, REMOVED
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.extracts import LoadedFile
 from lakehouse.landing import Found
@@ -420,7 +421,12 @@ class _Work:
         if checks := self.domain.checks.get(step.table):
             wanted = gates.measured(checks, self.domain, self.run.business_date)
             rows, measured = build.measured(rows, wanted)
-            judged = self._judge(step.table, build.whole(rows), measured)
+            if build.touched is not None:
+                left = rows.where(f"{OP} <> '{REMOVED}'")
+                known = self._known()
+                measured = gates.repeated_anew(checks, self.domain, left, table.grain, known)
+            basis = gates.declared(checks)
+            judged = self._judge(step.table, build.whole(rows), measured, basis)
             build.meta |= gates.remembered(judged)
         build.write(rows)
         after = commits.state(self.logs, self.tables, step.table)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from lakehouse.lazy import spark_types
@@ -95,16 +95,32 @@ def sizes(stored: DeltaTable) -> list[int]:
     return found
 
 
-def placed(spark: SparkSession, tables: Tables, sql: str, reads: Collection[str]) -> str:
-    """The SQL with table names as this session knows them; lines stay where they were."""
-    if tables.catalog is None and (not direct(tables) or names_its_tables(sql)):
-        tables.register(spark, only=reads)
-        return sql
+def placed(
+    spark: SparkSession,
+    tables: Tables,
+    sql: str,
+    reads: Collection[str],
+    instead: Mapping[str, DataFrame] | None = None,
+    to: str = "",
+) -> str:
+    """The SQL with table names as this session knows them; lines stay where they were.
+
+    It reads the rows of `instead` in place of the tables' own, where these have names that can be
+    changed. `to` is what the rows are for: threads that share a session share its views.
+    """
+    fixed = names_its_tables(sql)
+    found = {} if fixed else dict(instead or {})
+    rest = [table for table in reads if table not in found]
+    names: dict[str, str] = {}
     if tables.catalog is not None:
-        return renamed(sql, {table: tables.name(table) for table in reads})
-    # Spark says best what is wrong with the name of a table that is not there.
-    there = [table for table in reads if tables.exists(None, table)]
-    views = {table: f"_now_{table.replace('.', '_')}" for table in there}
-    for table, view in views.items():
-        frame(spark, tables, table).createOrReplaceTempView(view)
-    return renamed(sql, views)
+        names = {table: tables.name(table) for table in rest}
+    elif fixed or not direct(tables):
+        tables.register(spark, only=rest)
+    else:
+        # Spark says best what is wrong with the name of a table that is not there.
+        there = [table for table in rest if tables.exists(None, table)]
+        found |= {table: frame(spark, tables, table) for table in there}
+    for table, rows in found.items():
+        names[table] = f"_now_{to}_{table.replace('.', '_')}"
+        rows.createOrReplaceTempView(names[table])
+    return renamed(sql, names)

@@ -108,8 +108,27 @@ class Build:
         return stored <= self.run.environment.small or new > MUCH * stored
 
     def spoken(self, touched: DataFrame | None) -> DataFrame | None:
-        """The bronze rows to be judged, typed."""
-        return fates.spoken(self.domain, self.entity, self.read, self.day, self.arrived, touched)
+        """The bronze rows to be judged, typed; put aside when they are those of touched keys."""
+        rows = fates.spoken(self.domain, self.entity, self.read, self.day, self.arrived, touched)
+        if rows is None or touched is None:
+            return rows
+        return self.writer.put_aside(rows, f"spoken.{self.step.name}", self.run.run_id)
+
+    def pointed(self, rows: DataFrame) -> Read:
+        """A reader of what these few rows refer to: of a parent it gives only their rows."""
+        pointers: dict[str, list[str]] = {}
+        for name, column in self.entity.references.items():
+            pointers.setdefault(column.references or "", []).append(name)
+
+        def read(table: str) -> DataFrame | None:
+            layer, _, parent = table.partition(".")
+            there = self.read(table)
+            if there is None or parent not in pointers:
+                return there
+            key = "key" if layer == "quarantine" else self.domain.entities[parent].key[0]
+            return changes.near(rows, pointers[parent], there, key)
+
+        return read
 
     def touched(self, retry: bool) -> DataFrame | None:
         """The keys to be judged, put aside; None when all have to be, or none can be told apart."""
@@ -165,7 +184,8 @@ class Build:
 
     def compared(self, rows: DataFrame, touched: DataFrame | None) -> DataFrame:
         """Every row looked at with what has to be done with it, put aside."""
-        rows = fates.judged(rows, self.domain, self.entity, self.read, self.day)
+        read = self.read if touched is None else self.pointed(rows)
+        rows = fates.judged(rows, self.domain, self.entity, read, self.day)
         old = self.read(self.step.table) if self.same_shape else None
         if touched is not None and old is not None:
             near = None
