@@ -94,3 +94,12 @@ def test_further_columns_of_new_rows_are_kept_and_others_are_told_of_both_sides(
     assert [found[key]["was"] for key in (("renamed", 1), ("new", 1))] == ["Ada", None]
     there = {key for key, row in found.items() if not row["was_there"]}
     assert there == {("new", 1), ("one part", 3)}
+
+
+def test_rows_that_take_no_part_are_compared_with_none(spark: SparkSession) -> None:
+    new, old = frame(spark, NEW, AFTER), frame(spark, OLD, BEFORE)
+    rows = difference(new, old, ["id", "part"], only=F.col("new.name") == "Eve").collect()
+    ops = {(row["id"], row["part"], row[OP]) for row in rows}
+    assert len(rows) == len(AFTER) + len(BEFORE) - 2
+    assert {("renamed", 1, "updated"), ("no part", None, "updated")} <= ops
+    assert {("same", 1, "inserted"), ("same", 1, "removed"), ("gone", 1, "removed")} <= ops

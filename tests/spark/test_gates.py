@@ -90,6 +90,30 @@ def test_unique_counts_the_rows_that_repeat_another(ours: Writer, hospital: Doma
     assert found["two"].expected == ("0 rows that repeat the treatment_id and visit_id of another")
 
 
+def test_of_rows_kept_by_their_grain_only_what_changed_is_looked_at_for_repetition(
+    ours: Writer, hospital: Domain
+) -> None:
+    checks = declared(
+        "gold.fact_treatments",
+        grain={"unique": ["treatment_id"]},
+        more={"unique": ["treatment_id", "visit_id"]},
+        other={"unique": ["visit_id"]},
+        filled={"not_null": ["treatment_id"]},
+    )
+    words = gates.declared(checks)
+    changed = facts(ours, ("T1", "V1"), ("T1", "V1"), ("T2", "V1"))
+
+    def found(status: str, basis: str) -> dict[str, Any]:
+        known = gates.Known(status, "0", basis)
+        before = {(checks.table, check.id): known for check in checks.checks}
+        return gates.repeated_anew(checks, hospital, changed, ["treatment_id"], before)
+
+    assert found("passed", words) == {"grain": 1, "more": 1}
+    assert found("failed", words) == {}
+    assert found("passed", "of another declaration") == {}
+    assert gates.repeated_anew(checks, hospital, changed, ["treatment_id"], {}) == {}
+
+
 def test_a_unique_column_may_be_called_count(ours: Writer, hospital: Domain) -> None:
     rows = frame(ours.spark, "count int", [{"count": 1}, {"count": 1}, {"count": 2}])
     checks = declared("gold.fact_treatments", one={"unique": ["count"]})
