@@ -59,7 +59,7 @@ def summary(rounds: list[Round]) -> dict[str, dict[str, float]]:
     """Of each peer the median seconds, and our own ones as a share of them."""
     found: dict[str, dict[str, float]] = {}
     for peer in rounds[0]:
-        found[peer] = {}
+        found[peer] = {"rounds": len(rounds)}
         for run in (FIRST, MORE):
             found[peer][run] = statistics.median(one[peer][run] for one in rounds)
             shares = [one["ours"][run] / one[peer][run] for one in rounds]
@@ -67,11 +67,13 @@ def summary(rounds: list[Round]) -> dict[str, dict[str, float]]:
     return found
 
 
-def record(rounds: int, scales: dict[str, dict[str, dict[str, float]]]) -> None:
-    """Write what was measured; scales that were not measured now keep what was said of them."""
+def record(scales: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Write what was measured; what was not measured now keeps what was said of it."""
     place = HERE / "results.json"
-    before = json.loads(place.read_text("utf-8"))["scales"] if place.exists() else {}
-    result = {"machine": MACHINE, "rounds": rounds, "scales": {**before, **scales}}
+    said = json.loads(place.read_text("utf-8"))["scales"] if place.exists() else {}
+    for scale, found in scales.items():
+        said[scale] = {**said.get(scale, {}), **found}
+    result = {"machine": MACHINE, "scales": said}
     place.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
@@ -102,7 +104,7 @@ def main() -> None:
         for peer, said in found.items():
             told = "  ".join(f"{run} {value:.2f}" for run, value in said.items())
             print(f"scale {name:>5} {peer:>10}   {told}")
-    record(options.rounds, scales)
+    record(scales)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,18 @@ Cost follows the change: only the bronze rows of these keys are judged, whatever
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING
 
-from lakehouse import commits, scan
+from lakehouse import commits, origins, scan
 from lakehouse.commits import Point, State
 from lakehouse.conform import WARNINGS
 from lakehouse.contracts import Domain, Entity, GoldTable
 from lakehouse.extracts import Extracts, LoadedFile, standing
 from lakehouse.history import KEY, key_text, live
-from lakehouse.joins import joined, times
 from lakehouse.lazy import DataFrame, F
 from lakehouse.quality import REFERS, Read, used
 from lakehouse.sqltext import PLACEHOLDER, columns_in, row_wise
@@ -191,41 +190,36 @@ def _unbalanced(rows: DataFrame, key: Column, image: Column) -> DataFrame:
     )
 
 
-# Of each other table that a star table reads: columns of its entity that bear that table's key, and
-# what the key is called there.
-Pointers = dict[str, tuple[list[str], str]]
+@dataclass(frozen=True)
+class Main:
+    """The entity that a star table has one row per key of, and which other rows these are made of.
+
+    `pointers` tells, of each table whose rows they point to, the entity's columns that bear its
+    key, and that key.
+    """
+
+    entity: Entity
+    pointers: dict[str, tuple[list[str], str]]
+
+    @property
+    def table(self) -> str:
+        """The entity's silver table."""
+        return f"silver.{self.entity.entity}"
 
 
-def main_entity(domain: Domain, table: GoldTable) -> Entity | None:
-    """The entity that a star table has one row per key of; None when that is not clear."""
+def main_of(domain: Domain, table: GoldTable) -> Main | None:
+    """What a star table's rows are made of; None when its SQL does not say that clearly."""
     silver = [name.removeprefix("silver.") for name in table.reads if name.startswith("silver.")]
     fitting = [domain.entities[name] for name in silver if domain.entities[name].key == table.grain]
     keys = {entity.key[0] for entity in domain.entities.values() if len(entity.key) == 1}
-    clear = len(fitting) == 1 and len(table.grain) == 1 and row_wise(table.sql, keys)
-    return fitting[0] if clear and times(table.sql, _silver(fitting[0])) == 1 else None
-
-
-def _silver(entity: Entity) -> str:
-    return f"silver.{entity.entity}"
-
-
-def pointers(domain: Domain, main: Entity, table: GoldTable) -> Pointers:
-    """How the rows of a star table's entity point to those of other tables that its SQL reads.
-
-    A table that is joined in another way, or oftener than that, is left out.
-    """
-    pairs = joined(table.sql)
-    found: Pointers = {}
-    for name in table.reads:
-        key = _key(domain, name)
-        columns = [
-            column
-            for column in main.columns
-            if frozenset([(_silver(main), column), (name, key)]) in pairs
-        ]
-        if name != _silver(main) and columns and times(table.sql, name) <= len(columns):
-            found[name] = (columns, key)
-    return found
+    if len(fitting) != 1 or len(table.grain) != 1 or not row_wise(table.sql, keys):
+        return None
+    grain, main = table.grain[0], Main(fitting[0], {})
+    of = {name: key for name in table.reads if (key := _key(domain, name))}
+    found = origins.pointers(table.sql, (main.table, grain), grain, of)
+    if found is None:
+        return None
+    return replace(main, pointers={name: (columns, of[name]) for name, columns in found.items()})
 
 
 def _key(domain: Domain, table: str) -> str:
@@ -250,7 +244,7 @@ def touched_star(
     tables: Tables,
     domain: Domain,
     table: GoldTable,
-    main: Entity,
+    main: Main,
     state: State,
     inputs: dict[str, Point],
 ) -> DataFrame | None:
@@ -260,8 +254,8 @@ def touched_star(
     so what changed in another input touches the rows that bear that input's key.
     """
     found: list[DataFrame] = []
-    key = main.key[0]
-    points = {_silver(main): ([], key), **pointers(domain, main, table)}
+    key = main.entity.key[0]
+    points = {main.table: ([], key), **main.pointers}
     for name in sorted({*inputs, *state.inputs}):
         before, now = state.inputs.get(name), inputs.get(name)
         if before == now:
@@ -272,10 +266,10 @@ def touched_star(
             return None
         columns, theirs = points[name]
         changed = feed(spark, tables, name, before, now)
-        if name == _silver(main):
+        if name == main.table:
             found.append(changed.select(key))
         for column in columns:
-            rows = scan.frame(spark, tables, _silver(main))
+            rows = scan.frame(spark, tables, main.table)
             found.append(near(changed, [theirs], rows, column).select(key))
     return together(found)
 

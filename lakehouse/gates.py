@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -56,7 +56,8 @@ Measured = dict[str, Any]
 class Result:
     """What one check found in one run; `value` is a count or a sum, `expected` is in words.
 
-    `basis` stands for what it was judged by, see `basis`; empty for rows not published yet.
+    `basis` stands for what it was judged by: of a stored table see `basis`, of rows that are about
+    to be written see `declared`.
     """
 
     table: str
@@ -144,20 +145,23 @@ def _repeated(checks: TableChecks, domain: Domain) -> list[Column]:
 
 
 def repeated_anew(
-    checks: TableChecks, domain: Domain, changed: DataFrame, grain: Collection[str], before: Before
+    checks: TableChecks,
+    domain: Domain,
+    changed: DataFrame,
+    grain: Collection[str],
+    said: Iterable[Sequence[Any]],
 ) -> Measured:
     """What `unique` checks find in a table that is kept by its grain, measured in changed rows.
 
-    Of a check that names the grain's columns and passed before, that is all: rows of other keys
-    differ from these, and did from each other.
+    Of a check that names the grain's columns and passed on the rows that are there, as their commit
+    `said`, that is all: rows of other keys differ from these, and do from each other.
     """
     words = declared(checks)
+    passed = {check for _, check, status, _, _, basis in said if (status, basis) == (PASSED, words)}
     due = [
         check
         for check in checks.checks
-        if check.unique
-        and set(grain) <= set(check.unique)
-        and before.get((checks.table, check.id), NEVER)._replace(value="") == (PASSED, "", words)
+        if check.unique and set(grain) <= set(check.unique) and check.id in passed
     ]
     return _one_row(changed, _repeated(checks.model_copy(update={"checks": tuple(due)}), domain))
 

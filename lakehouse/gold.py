@@ -92,7 +92,7 @@ class Build:
         self.state, self.inputs = state, inputs
         self.meta = commits.metadata(run.run_id, step.definition, inputs)
         self.kept = table.kind != "view" and verdict.status == "stale" and state is not None
-        self.main = changes.main_entity(domain, table) if self.kept else None
+        self.main = changes.main_of(domain, table) if self.kept else None
         self.touched: DataFrame | None = None
 
     def rows(self) -> DataFrame:
@@ -110,19 +110,21 @@ class Build:
         near = self._near(self.touched)
         few = query(self.writer, self.table, self.table.sql, self.table.reads, near)
         new = few.join(F.broadcast(self.touched), grain, "left_semi")
-        return self.writer.put_aside(difference(new, old, grain), self.name, self.run.run_id)
+        found = self.writer.put_aside(difference(new, old, grain), self.name, self.run.run_id)
+        for table in near:  # else who holds a session that is shared finds a part of the rows there
+            self.writer.spark.catalog.dropTempView(scan.view(table, self.table.name))
+        return found
 
     def _near(self, touched: DataFrame) -> dict[str, DataFrame]:
         """The rows of other tables that rows of touched keys are made of: these point to them."""
         assert self.main is not None
-        spark, tables, name = self.writer.spark, self.writer.tables, f"silver.{self.main.entity}"
-        grain = list(self.table.grain)
-        mine = scan.frame(spark, tables, name).join(F.broadcast(touched), grain, "left_semi")
+        spark, tables, grain = self.writer.spark, self.writer.tables, list(self.table.grain)
+        all_mine = scan.frame(spark, tables, self.main.table)
+        mine = all_mine.join(F.broadcast(touched), grain, "left_semi")
         mine = self.writer.put_aside(mine, f"touched.{self.name}", self.run.run_id)
-        pointers = changes.pointers(self.domain, self.main, self.table)
-        return {name: mine} | {
+        return {self.main.table: mine} | {
             table: changes.near(mine, columns, scan.frame(spark, tables, table), key)
-            for table, (columns, key) in pointers.items()
+            for table, (columns, key) in self.main.pointers.items()
         }
 
     def _asked(self) -> DataFrame:
@@ -139,7 +141,7 @@ class Build:
         """Keys of a star table's rows that its inputs' change feeds have touched; None for all."""
         assert self.state is not None
         main = self.main
-        if main is None or not self.state.meta or self._is_small(main):
+        if main is None or not self.state.meta or self._is_small(main.entity):
             return None
         spark, tables = self.writer.spark, self.writer.tables
         found = changes.touched_star(

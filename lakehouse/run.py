@@ -423,10 +423,10 @@ class _Work:
             rows, measured = build.measured(rows, wanted)
             if build.touched is not None:
                 left = rows.where(f"{OP} <> '{REMOVED}'")
-                known = self._known()
-                measured = gates.repeated_anew(checks, self.domain, left, table.grain, known)
-            basis = gates.declared(checks)
-            judged = self._judge(step.table, build.whole(rows), measured, basis)
+                said = state.meta.get("checks", []) if state else []
+                measured = gates.repeated_anew(checks, self.domain, left, table.grain, said)
+            words = gates.declared(checks)
+            judged = self._judge(step.table, build.whole(rows), measured, words)
             build.meta |= gates.remembered(judged)
         build.write(rows)
         after = commits.state(self.logs, self.tables, step.table)

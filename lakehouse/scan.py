@@ -121,6 +121,11 @@ def placed(
         there = [table for table in rest if tables.exists(None, table)]
         found |= {table: frame(spark, tables, table) for table in there}
     for table, rows in found.items():
-        names[table] = f"_now_{to}_{table.replace('.', '_')}"
+        names[table] = view(table, to)
         rows.createOrReplaceTempView(names[table])
     return renamed(sql, names)
+
+
+def view(table: str, to: str) -> str:
+    """The temporary view that stands for a table while another one is made of it."""
+    return f"_now_{to}__{table.replace('.', '_')}"

@@ -116,9 +116,7 @@ class Build:
 
     def pointed(self, rows: DataFrame) -> Read:
         """A reader of what these few rows refer to: of a parent it gives only their rows."""
-        pointers: dict[str, list[str]] = {}
-        for name, column in self.entity.references.items():
-            pointers.setdefault(column.references or "", []).append(name)
+        pointers = {column.references: name for name, column in self.entity.references.items()}
 
         def read(table: str) -> DataFrame | None:
             layer, _, parent = table.partition(".")
@@ -126,7 +124,7 @@ class Build:
             if there is None or parent not in pointers:
                 return there
             key = "key" if layer == "quarantine" else self.domain.entities[parent].key[0]
-            return changes.near(rows, pointers[parent], there, key)
+            return changes.near(rows, [pointers[parent]], there, key)
 
         return read
 

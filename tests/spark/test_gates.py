@@ -104,14 +104,13 @@ def test_of_rows_kept_by_their_grain_only_what_changed_is_looked_at_for_repetiti
     changed = facts(ours, ("T1", "V1"), ("T1", "V1"), ("T2", "V1"))
 
     def found(status: str, basis: str) -> dict[str, Any]:
-        known = gates.Known(status, "0", basis)
-        before = {(checks.table, check.id): known for check in checks.checks}
-        return gates.repeated_anew(checks, hospital, changed, ["treatment_id"], before)
+        said = [[checks.table, check.id, status, "0", True, basis] for check in checks.checks]
+        return gates.repeated_anew(checks, hospital, changed, ["treatment_id"], said)
 
     assert found("passed", words) == {"grain": 1, "more": 1}
     assert found("failed", words) == {}
     assert found("passed", "of another declaration") == {}
-    assert gates.repeated_anew(checks, hospital, changed, ["treatment_id"], {}) == {}
+    assert gates.repeated_anew(checks, hospital, changed, ["treatment_id"], []) == {}
 
 
 def test_a_unique_column_may_be_called_count(ours: Writer, hospital: Domain) -> None:
