@@ -6,7 +6,7 @@ Cost follows the change: only the bronze rows of these keys are judged, whatever
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 from operator import and_, or_
@@ -214,12 +214,12 @@ def main_of(domain: Domain, table: GoldTable) -> Main | None:
     keys = {entity.key[0] for entity in domain.entities.values() if len(entity.key) == 1}
     if len(fitting) != 1 or len(table.grain) != 1 or not row_wise(table.sql, keys):
         return None
-    grain, main = table.grain[0], Main(fitting[0], {})
+    entity = fitting[0]
     of = {name: key for name in table.reads if (key := _key(domain, name))}
-    found = origins.pointers(table.sql, (main.table, grain), grain, of)
+    found = origins.pointers(table.sql, (f"silver.{entity.entity}", entity.key[0]), of)
     if found is None:
         return None
-    return replace(main, pointers={name: (columns, of[name]) for name, columns in found.items()})
+    return Main(entity, {name: (columns, of[name]) for name, columns in found.items()})
 
 
 def _key(domain: Domain, table: str) -> str:
@@ -242,8 +242,6 @@ def near(rows: DataFrame, columns: Iterable[str], there: DataFrame, key: str) ->
 def touched_star(
     spark: SparkSession,
     tables: Tables,
-    domain: Domain,
-    table: GoldTable,
     main: Main,
     state: State,
     inputs: dict[str, Point],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse import changes, commits, scan
 from lakehouse.commits import Commit, Point, State
 from lakehouse.config import Run
-from lakehouse.contracts import CodeSet, Domain, Entity, GoldTable
+from lakehouse.contracts import CodeSet, Domain, GoldTable
 from lakehouse.difference import DELETE, INSERTED, OP, REMOVED, UNCHANGED, difference
 from lakehouse.documents import shown
 from lakehouse.errors import ConfigError
@@ -87,7 +87,7 @@ class Build:
     ) -> None:
         self.source = source or (table.sql, table.reads)
         self.started = time.monotonic()
-        self.writer, self.run, self.domain, self.table = writer, run, domain, table
+        self.writer, self.run, self.table = writer, run, table
         self.name = step.table
         self.state, self.inputs = state, inputs
         self.meta = commits.metadata(run.run_id, step.definition, inputs)
@@ -141,12 +141,10 @@ class Build:
         """Keys of a star table's rows that its inputs' change feeds have touched; None for all."""
         assert self.state is not None
         main = self.main
-        if main is None or not self.state.meta or self._is_small(main.entity):
+        if main is None or not self.state.meta or self._is_small(main.table):
             return None
         spark, tables = self.writer.spark, self.writer.tables
-        found = changes.touched_star(
-            spark, tables, self.domain, self.table, main, self.state, self.inputs
-        )
+        found = changes.touched_star(spark, tables, main, self.state, self.inputs)
         if found is None:
             return None
         try:
@@ -155,10 +153,10 @@ class Build:
             # Files that the change feed needs were vacuumed away: the rebuild does not need them.
             return None
 
-    def _is_small(self, main: Entity) -> bool:
+    def _is_small(self, table: str) -> bool:
         """Whether making all rows costs less than to find out which of them changed."""
         spark = self.writer.spark if self.writer.tables.catalog else None
-        state = commits.state(spark, self.writer.tables, f"silver.{main.entity}")
+        state = commits.state(spark, self.writer.tables, table)
         rows = state.meta.get("rows", 0) if state else 0
         return bool(rows <= self.run.environment.small)
 

@@ -19,11 +19,9 @@ Place = tuple[str, str]
 Way = tuple[tuple[Scope, str], ...] | None
 
 
-def pointers(
-    sql: str, main: Place, grain: str, keys: Mapping[str, str]
-) -> dict[str, list[str]] | None:
+def pointers(sql: str, main: Place, keys: Mapping[str, str]) -> dict[str, list[str]] | None:
     """Of each other table the columns of `main`'s table that must bear its key; None when a row of
-    the query, known by `grain`, is not made of just one row of `main` with the same key.
+    the query is not made of just one row of that table, the one with the same key `main`.
 
     `keys` tells the key of each table, empty when it has several columns. A table that is joined in
     another way, also beside this one, is left out.
@@ -36,7 +34,7 @@ def pointers(
     for table, way in _reads(root):
         ways.setdefault(table, []).append(way)
     mine = ways.pop(main[0], [])
-    if len(mine) != 1 or not _leads(mine[0]) or not _named(root, main, grain):
+    if len(mine) != 1 or not _leads(mine[0]) or not _named(root, main):
         return None
     if not all(_within_keys(scope, main, keys) for scope in root.traverse()):
         return None
@@ -80,14 +78,14 @@ def _leads(way: Way) -> bool:
     return way is not None
 
 
-def _named(root: Scope, main: Place, grain: str) -> bool:
-    """Whether the grain is the key of `main` in each part of the query, or a constant."""
+def _named(root: Scope, main: Place) -> bool:
+    """Whether each part of the query gives the key `main` under its name, or a constant."""
     parts = list(_parts(root))
     selects = [part.expression for part in parts]
     names = [one.alias_or_name for one in selects[0].expressions]
-    if names.count(grain) != 1 or any(len(one.expressions) != len(names) for one in selects):
+    if names.count(main[1]) != 1 or any(len(one.expressions) != len(names) for one in selects):
         return False
-    at = names.index(grain)
+    at = names.index(main[1])
     origins = [_origin(part, part.expression.expressions[at].unalias()) for part in parts]
     return all(origin and (origin == main or not origin[0]) for origin in origins)
 

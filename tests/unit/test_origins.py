@@ -22,7 +22,7 @@ JOIN = "join s.b as b on b.id = a.b_id"
 
 
 def found(sql: str) -> dict[str, list[str]] | None:
-    return pointers(sql, ("s.a", "k"), "k", KEYS)
+    return pointers(sql, ("s.a", "k"), KEYS)
 
 
 @pytest.mark.parametrize(
